@@ -6,6 +6,7 @@ import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobu
 import type { Message } from "@bufbuild/protobuf";
 import type { PaginationRequest, PaginationResponse } from "./pagination_pb.js";
 import type { AutomationTrigger } from "./automation_trigger_pb.js";
+import type { ServiceDependencies, TaskDependencies } from "../../atelier/v1/automation_detail_pb.js";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Subject } from "./subject_pb.js";
 
@@ -231,6 +232,13 @@ export declare type UpdateServiceRequest_ServiceMetadata = Message<"gitpod.v1.Up
    * @generated from field: optional gitpod.v1.ServiceRole role = 4;
    */
   role?: ServiceRole | undefined;
+
+  /**
+   * Atelier's own: numbers from 50000 are ours.
+   *
+   * @generated from field: atelier.v1.ServiceDependencies dependencies = 50000;
+   */
+  dependencies?: ServiceDependencies | undefined;
 };
 
 /**
@@ -687,6 +695,13 @@ export declare type UpdateTaskRequest_TaskMetadata = Message<"gitpod.v1.UpdateTa
    * @generated from field: gitpod.v1.UpdateTaskRequest.AutomationTriggerUpdate triggered_by = 3;
    */
   triggeredBy?: UpdateTaskRequest_AutomationTriggerUpdate | undefined;
+
+  /**
+   * Atelier's own: numbers from 50000 are ours.
+   *
+   * @generated from field: atelier.v1.TaskDependencies dependencies = 50000;
+   */
+  dependencies?: TaskDependencies | undefined;
 };
 
 /**
@@ -1185,6 +1200,13 @@ export declare type AutomationsFile_Service = Message<"gitpod.v1.AutomationsFile
    * @generated from field: google.protobuf.Duration readiness_timeout = 12;
    */
   readinessTimeout?: Duration | undefined;
+
+  /**
+   * Atelier's own: numbers from 50000 are ours. References of services that must be ready first.
+   *
+   * @generated from field: repeated string depends_on = 50000;
+   */
+  dependsOn: string[];
 };
 
 /**

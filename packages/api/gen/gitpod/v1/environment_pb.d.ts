@@ -11,6 +11,7 @@ import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Subject } from "./subject_pb.js";
 import type { Secret_CredentialProxy, Secret_Source } from "./secret_pb.js";
 import type { AutomationTrigger } from "./automation_trigger_pb.js";
+import type { EnvironmentDetail } from "../../atelier/v1/environment_detail_pb.js";
 import type { EnvironmentGitStatus } from "./git_status_pb.js";
 import type { ListEnvironmentClassesRequestSchema, ListEnvironmentClassesResponseSchema } from "./environment_class_pb.js";
 
@@ -1796,6 +1797,13 @@ export declare type EnvironmentStatus = Message<"gitpod.v1.EnvironmentStatus"> &
    * @generated from field: gitpod.v1.EnvironmentActivitySignal activity_signal = 13;
    */
   activitySignal?: EnvironmentActivitySignal | undefined;
+
+  /**
+   * Atelier's own: numbers from 50000 are ours.
+   *
+   * @generated from field: atelier.v1.EnvironmentDetail detail = 50000;
+   */
+  detail?: EnvironmentDetail | undefined;
 };
 
 /**
