@@ -92,7 +92,8 @@ export async function makeDataFolder(options: DataFolderOptions): Promise<void> 
   await rm(options.dataFolder, { recursive: true, force: true });
   const half = `${options.dataFolder}.${process.pid}`;
   await rm(half, { recursive: true, force: true });
-  const template = options.cacheFolder && join(options.cacheFolder, `postgresql-data-${options.binaries.version}`);
+  const template =
+    options.cacheFolder && join(options.cacheFolder, `postgresql-data-${options.binaries.version}`);
   if (template && (await exists(template))) {
     await cp(template, half, { recursive: true });
     await giveTo(half, options.user);
@@ -106,7 +107,13 @@ export async function makeDataFolder(options: DataFolderOptions): Promise<void> 
 async function initialize(folder: string, { binaries, user }: DataFolderOptions): Promise<void> {
   await mkdir(folder, { mode: 0o700 });
   if (user.switched) await chown(folder, user.uid, user.gid);
-  const flags = ['--username=atelier', '--auth=trust', '--encoding=UTF8', '--locale=C.UTF-8', '--no-instructions'];
+  const flags = [
+    '--username=atelier',
+    '--auth=trust',
+    '--encoding=UTF8',
+    '--locale=C.UTF-8',
+    '--no-instructions',
+  ];
   try {
     await run(binaries.initdb, ['-D', folder, ...flags], {
       cwd: folder,
@@ -116,9 +123,13 @@ async function initialize(folder: string, { binaries, user }: DataFolderOptions)
   } catch (error) {
     await rm(folder, { recursive: true, force: true });
     const detail = (error as { stderr?: string }).stderr?.trim() ?? String(error);
-    throw new AtelierError('failed_precondition', `PostgreSQL's data folder ${folder} could not be made: ${detail}`, {
-      cause: error,
-    });
+    throw new AtelierError(
+      'failed_precondition',
+      `PostgreSQL's data folder ${folder} could not be made: ${detail}`,
+      {
+        cause: error,
+      },
+    );
   }
 }
 
@@ -138,7 +149,8 @@ async function giveTo(folder: string, user: ServerUser): Promise<void> {
   await chmod(folder, 0o700);
   if (!user.switched) return;
   await chown(folder, user.uid, user.gid);
-  for (const entry of await readdir(folder, { recursive: true })) await chown(join(folder, entry), user.uid, user.gid);
+  for (const entry of await readdir(folder, { recursive: true }))
+    await chown(join(folder, entry), user.uid, user.gid);
 }
 
 /** Renames into place; somebody who was faster has made the same. */
@@ -157,4 +169,3 @@ async function exists(path: string): Promise<boolean> {
     () => false,
   );
 }
-

@@ -49,7 +49,8 @@ async function makeUser(): Promise<ServerUser> {
     );
   }
   const user = await findUser();
-  if (!user) throw new AtelierError('failed_precondition', `the system user ${systemUserName} is not in /etc/passwd`);
+  if (!user)
+    throw new AtelierError('failed_precondition', `the system user ${systemUserName} is not in /etc/passwd`);
   return user;
 }
 

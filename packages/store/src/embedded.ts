@@ -122,7 +122,9 @@ async function startServer(binaries: PostgresBinaries, user: ServerUser, paths: 
     child.on('error', () => undefined);
     return child.pid ?? 0;
   } catch (error) {
-    throw new AtelierError('unavailable', `PostgreSQL could not be started from ${binaries.postgres}`, { cause: error });
+    throw new AtelierError('unavailable', `PostgreSQL could not be started from ${binaries.postgres}`, {
+      cause: error,
+    });
   } finally {
     await log.close();
   }
@@ -135,7 +137,10 @@ async function waitUntilReady(url: string, pid: number, paths: Folders, clock: C
     if (!isAlive(pid) || clock.nowMs() > deadlineMs) {
       const log = await readFile(paths.log, 'utf8').catch(() => '');
       const tail = log.trimEnd().split('\n').slice(-5).join('\n');
-      throw new AtelierError('unavailable', `PostgreSQL in ${paths.data} did not come up; its log ends with:\n${tail}`);
+      throw new AtelierError(
+        'unavailable',
+        `PostgreSQL in ${paths.data} did not come up; its log ends with:\n${tail}`,
+      );
     }
     await sleep(clock, pollMs);
   }
@@ -162,7 +167,10 @@ async function stopServer(pid: number, clock: Clock): Promise<void> {
   if (isAlive(pid)) process.kill(pid, 'SIGINT');
   while (isAlive(pid)) {
     if (clock.nowMs() > deadlineMs) {
-      throw new AtelierError('deadline_exceeded', `PostgreSQL (process ${pid}) did not stop; it is still running`);
+      throw new AtelierError(
+        'deadline_exceeded',
+        `PostgreSQL (process ${pid}) did not stop; it is still running`,
+      );
     }
     await sleep(clock, pollMs);
   }

@@ -1,0 +1,129 @@
+/**
+ * The runner's own port: below `/environments/<id>/` each environment's operations, processes, ports and
+ * logs, for whoever has a token for it. User traffic goes here and never through the management plane.
+ */
+import { AtelierError, isId, toAtelierError, toConnectError, type Clock } from '@atelier/api';
+import { PortService } from '@atelier/api/atelier/port';
+import { ProcessService } from '@atelier/api/atelier/process';
+import { EnvironmentOpsService } from '@atelier/api/supervisor/environment_ops';
+import { createContextKey, createContextValues, type Interceptor } from '@connectrpc/connect';
+import type { UniversalServerRequest, UniversalServerResponse } from '@connectrpc/connect/protocol';
+import type { EnvironmentAccess } from './access.ts';
+import { verifyAccessToken, type AccessScope } from './access-token.ts';
+import { createDispatcher, type IncomingCall } from './dispatch.ts';
+import { listen, type Listener } from './listener.ts';
+import { noSupervisor, relayService } from './relay.ts';
+
+/** What the gateway of a runner needs. */
+export interface EnvironmentGatewayOptions {
+  readonly access: EnvironmentAccess;
+  /** The plane's public key for access tokens; undefined until the plane has told it once. */
+  readonly tokenPublicKey: () => Uint8Array | undefined;
+  readonly clock: Clock;
+  readonly host: string;
+  readonly port: number;
+}
+
+/** A gateway that listens. */
+export interface EnvironmentGateway {
+  /** Base URL, such as http://127.0.0.1:4711. */
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+const messageBytesMax = 16 * 1024 * 1024;
+const environmentKey = createContextKey('', { description: 'id of the environment that the call is for' });
+const logKey = createContextKey<string | undefined>(undefined, {
+  description: 'name of the log that is read',
+});
+
+/** Opens the gateway. */
+export async function openEnvironmentGateway(
+  options: EnvironmentGatewayOptions,
+): Promise<EnvironmentGateway> {
+  const { access } = options;
+  const handle = createDispatcher({
+    routes(router) {
+      for (const service of [EnvironmentOpsService, ProcessService, PortService]) {
+        relayService(router, service, (context) => {
+          const environmentId = context.values.get(environmentKey);
+          const transport = access.transport(environmentId);
+          if (!transport) throw noSupervisor(environmentId);
+          access.markActive(environmentId);
+          return transport;
+        });
+      }
+    },
+    interceptors: [ourErrors],
+    admit: (call) => admit(call, options),
+    fallback: (request) => readLog(request, access),
+    messageBytesMax,
+    hostNames: new Set(['127.0.0.1', 'localhost', '[::1]', options.host]),
+  });
+  const listener: Listener = await listen({ host: options.host, port: options.port, handle });
+  return { url: `http://${options.host}:${listener.port}`, close: () => listener.close() };
+}
+
+const ourErrors: Interceptor = (next) => async (request) => {
+  try {
+    return await next(request);
+  } catch (thrown) {
+    throw toConnectError(thrown);
+  }
+};
+
+async function admit(call: IncomingCall, options: EnvironmentGatewayOptions) {
+  const match = /^\/environments\/([^/]+)(\/.*)$/.exec(call.path);
+  const [, environmentId = '', methodPath = ''] = match ?? [];
+  if (!isId(environmentId)) throw new AtelierError('not_found', `there is nothing at ${call.path}`);
+  const log = /^\/logs\/(.+)$/.exec(methodPath)?.[1];
+  const token = /^Bearer (.+)$/i.exec(call.header.get('authorization') ?? '')?.[1];
+  if (!token) throw new AtelierError('unauthenticated', 'a bearer token for this environment is needed');
+  const publicKey = options.tokenPublicKey();
+  if (!publicKey)
+    throw new AtelierError('unavailable', 'the runner has not met its management plane yet; try again');
+  const claims = await verifyAccessToken(publicKey, token, options.clock.nowMs());
+  const needed: AccessScope[] = log === undefined ? ['ops'] : ['ops', 'logs'];
+  if (claims.environmentId !== environmentId || !needed.includes(claims.scope)) {
+    throw new AtelierError('permission_denied', 'the access token is for something else');
+  }
+  const values = createContextValues().set(environmentKey, environmentId);
+  if (log !== undefined) values.set(logKey, decodeURIComponent(log));
+  return { methodPath, values };
+}
+
+/** `GET /environments/<id>/logs/<name>[?offset=N][&follow=true]`: text, as public clients read it. */
+async function readLog(
+  request: UniversalServerRequest,
+  access: EnvironmentAccess,
+): Promise<UniversalServerResponse> {
+  const name = request.contextValues?.get(logKey);
+  const environmentId = request.contextValues?.get(environmentKey) ?? '';
+  if (name === undefined || request.method !== 'GET') {
+    throw new AtelierError('unimplemented', 'there is no such method');
+  }
+  const query = new URL(request.url, 'http://localhost').searchParams;
+  const offset = Number(query.get('offset') ?? 0);
+  if (!Number.isSafeInteger(offset) || offset < 0) {
+    throw new AtelierError('invalid_argument', 'offset must be a number of bytes');
+  }
+  const follow = query.get('follow') !== 'false';
+  const log = access.log(environmentId, name, { offset, follow, signal: request.signal });
+  const lines = log[Symbol.asyncIterator]();
+  // The first step is taken before the status is sent, so that a log that does not exist is a 404.
+  const first = await lines.next().catch((thrown: unknown) => {
+    throw toAtelierError(thrown);
+  });
+  return {
+    status: 200,
+    header: new Headers({ 'content-type': 'text/plain; charset=utf-8' }),
+    body: (async function* () {
+      if (!first.done) yield first.value;
+      while (!request.signal.aborted) {
+        const next = await lines.next();
+        if (next.done) return;
+        yield next.value;
+      }
+    })(),
+  };
+}

@@ -1,0 +1,223 @@
+/**
+ * The plane's own part of an environment's life: it finds a runner, fires triggers, takes over a runner's
+ * decision to stop, and removes what nobody has. One pass reads everything anew.
+ */
+import { createHash } from 'node:crypto';
+import {
+  EnvironmentPhase,
+  EnvironmentSpec_MachineSchema,
+  type Environment,
+} from '@atelier/api/gitpod/environment';
+import { ServicePhase } from '@atelier/api/gitpod/environment_automation';
+import { RunnerPhase } from '@atelier/api/gitpod/runner';
+import { Principal as PrincipalType, SubjectSchema } from '@atelier/api/gitpod/subject';
+import { createLoop, planAutomations, planPlacement, type Outcome } from '@atelier/reconcile';
+import type { Kind, Row, Store } from '@atelier/store';
+import { create } from '@bufbuild/protobuf';
+import { timestampFromMs } from '@bufbuild/protobuf/wkt';
+import { isStopped } from '../automations/records.ts';
+import { desireRunning, rowsOf, startTask } from '../automations/start.ts';
+import type { ChangeFeed } from '../change-feed.ts';
+import type { PlaneContext } from '../context.ts';
+import { desire, setPhase, touchSpec } from '../environment/change.ts';
+
+/** A controller that can be started. */
+export interface Controller {
+  start(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+const concurrency = 4;
+const backoff = { initialMs: 500, maxMs: 30_000 };
+
+/** Makes the controller. */
+export function createEnvironmentController(plane: PlaneContext, feed: ChangeFeed): Controller {
+  const { store, clock, random, log } = plane;
+  const loop = createLoop({
+    name: 'environments',
+    reconcile: (id) => pass(plane, id),
+    clock,
+    random,
+    concurrency,
+    backoff,
+    onOutcome({ key, outcome }) {
+      if (outcome.kind === 'retry')
+        log('an environment could not be looked after', { id: key, error: String(outcome.error) });
+    },
+  });
+  const watcher = feed.watch({
+    kinds: ['environment', 'service', 'task', 'taskExecution', 'runner', 'environmentClass'],
+  });
+  const pump = async (): Promise<void> => {
+    for (let batch = await watcher.next(); batch; batch = await watcher.next()) {
+      for (const change of batch) {
+        const { kind, id, environmentId } = change.type === 'row' ? change.row : change;
+        if (kind === 'environment') loop.wake(id);
+        else if (environmentId !== '') loop.wake(environmentId);
+        else loop.wakeAll(await unplaced(store));
+      }
+    }
+  };
+  return {
+    async start() {
+      void pump().catch((error: unknown) =>
+        log('the controller of environments lost its feed', { error: String(error) }),
+      );
+      const rows = await allRows(store, 'environment');
+      loop.wakeAll(rows.map(({ id }) => id));
+    },
+    async stop() {
+      watcher.close();
+      await loop.stop();
+    },
+  };
+}
+
+async function pass(plane: PlaneContext, id: string): Promise<Outcome> {
+  const row = await plane.store.get('environment', id);
+  if (!row) return { kind: 'settled' };
+  const { metadata, spec, status } = row.value;
+  if ((metadata?.runnerId ?? '') === '') {
+    if (spec?.desiredPhase !== EnvironmentPhase.DELETED) return place(plane, row);
+    await plane.store.delete('environment', id);
+    return { kind: 'settled' };
+  }
+  if (status?.machine?.timeout && spec?.desiredPhase === EnvironmentPhase.RUNNING) {
+    await takeOverStop(plane, row);
+    return { kind: 'settled' };
+  }
+  await fireTriggers(plane, row);
+  await removeStoppedServices(plane, id);
+  return { kind: 'settled' };
+}
+
+/** Finds a runner and writes it down; while there is none, says why. */
+async function place(plane: PlaneContext, row: Row<'environment'>): Promise<Outcome> {
+  const { store, clock } = plane;
+  const [runners, classes, environments] = await Promise.all([
+    allRows(store, 'runner'),
+    allRows(store, 'environmentClass'),
+    allRows(store, 'environment'),
+  ]);
+  const load = new Map<string, number>();
+  for (const { value } of environments) {
+    const runnerId = value.metadata?.runnerId ?? '';
+    load.set(runnerId, (load.get(runnerId) ?? 0) + 1);
+  }
+  const plan = planPlacement(
+    row.value,
+    runners.map(({ value }) => ({ runner: value, connected: value.status?.phase === RunnerPhase.ACTIVE })),
+    classes.map(({ value }) => value),
+    load,
+    clock.nowMs(),
+  );
+  await store.update('environment', row.id, (environment) => {
+    if (plan.kind !== 'placed') return explainWaiting(environment, plan, clock.nowMs());
+    if (!environment.metadata || environment.metadata.runnerId !== '') return undefined;
+    environment.metadata.runnerId = plan.runnerId;
+    if (environment.spec) {
+      environment.spec.machine ??= create(EnvironmentSpec_MachineSchema);
+      environment.spec.machine.class = plan.environmentClassId;
+    }
+    if (environment.status) environment.status.failureMessage = [];
+    touchSpec(environment, clock.nowMs());
+    return environment;
+  });
+  if (plan.kind === 'waiting')
+    return { kind: 'again', afterMs: Math.max(1, plan.deadlineMs - clock.nowMs()) };
+  return { kind: 'settled' };
+}
+
+type Waiting = Exclude<ReturnType<typeof planPlacement>, { kind: 'placed' }>;
+
+/** Writes why there is no runner; undefined when it says so already. */
+function explainWaiting(environment: Environment, plan: Waiting, nowMs: number): Environment | undefined {
+  const { status } = environment;
+  if (!status?.detail) return undefined;
+  const reason = plan.kind === 'waiting' ? plan.reason : plan.failureMessage;
+  const failureMessage = plan.kind === 'failed' ? [plan.failureMessage] : [];
+  if (status.detail.reason === reason && status.failureMessage.join() === failureMessage.join())
+    return undefined;
+  status.detail.reason = reason;
+  status.failureMessage = failureMessage;
+  if (plan.kind === 'waiting') status.detail.phaseDeadline = timestampFromMs(plan.deadlineMs);
+  else delete status.detail.phaseDeadline;
+  setPhase(environment, nowMs);
+  return environment;
+}
+
+/** The runner has decided that the environment is idle: now the desired phase says so too. */
+async function takeOverStop(plane: PlaneContext, row: Row<'environment'>): Promise<void> {
+  await plane.store.update('environment', row.id, (environment) => {
+    if (!environment.status?.machine?.timeout) return undefined;
+    return desire(environment, EnvironmentPhase.STOPPED, '', plane.clock.nowMs()) ? environment : undefined;
+  });
+}
+
+async function fireTriggers(plane: PlaneContext, row: Row<'environment'>): Promise<void> {
+  const { store } = plane;
+  const { spec, status } = row.value;
+  const [services, tasks, executions] = await Promise.all([
+    rowsOf(store, 'service', row.id),
+    rowsOf(store, 'task', row.id),
+    rowsOf(store, 'taskExecution', row.id),
+  ]);
+  const facts = {
+    started: status?.phase === EnvironmentPhase.RUNNING && spec?.desiredPhase === EnvironmentPhase.RUNNING,
+    boot: status?.detail?.boot ?? '',
+    devcontainerSession: status?.devcontainer?.session ?? '',
+    triggerFilter: spec?.automationsFile?.triggerFilter ?? [],
+  };
+  const plan = planAutomations(
+    facts,
+    services.map(({ value }) => value),
+    tasks.map(({ value }) => value),
+    executions.map(({ value }) => value),
+  );
+  for (const { serviceId, session } of plan.serviceStarts) {
+    await store.update('service', serviceId, (service) =>
+      desireRunning(service, session) ? service : undefined,
+    );
+  }
+  for (const serviceId of plan.serviceStops) {
+    await store.update('service', serviceId, (service) => {
+      if (!service.spec || service.spec.desiredPhase !== ServicePhase.RUNNING) return undefined;
+      service.spec.desiredPhase = ServicePhase.STOPPED;
+      service.spec.specVersion += 1n;
+      return service;
+    });
+  }
+  const creator = create(SubjectSchema, { id: row.id, principal: PrincipalType.ENVIRONMENT });
+  for (const { taskId, name, startedBy } of plan.executions) {
+    const task = tasks.find(({ id }) => id === taskId);
+    if (task) await startTask(plane, task.value, { id: idFromName(plane, name), creator, startedBy });
+  }
+}
+
+/** An id that is the same for the same name: its time is the name's own, so that a repetition changes nothing. */
+function idFromName(plane: PlaneContext, name: string): string {
+  const hash = createHash('sha256').update(`${plane.planeId}/${name}`).digest('hex');
+  return `${hash.slice(0, 8)}-${hash.slice(8, 12)}-8${hash.slice(13, 16)}-a${hash.slice(17, 20)}-${hash.slice(20, 32)}`;
+}
+
+async function removeStoppedServices(plane: PlaneContext, environmentId: string): Promise<void> {
+  for (const { id, value } of await rowsOf(plane.store, 'service', environmentId)) {
+    if (value.spec?.desiredPhase === ServicePhase.DELETED && isStopped(value))
+      await plane.store.delete('service', id);
+  }
+}
+
+async function unplaced(store: Store): Promise<string[]> {
+  const page = await store.list('environment', { attributes: { runnerId: [''] }, pageSize: 100 });
+  return page.rows.map(({ id }) => id);
+}
+
+async function allRows<K extends Kind>(store: Store, kind: K): Promise<Row<K>[]> {
+  const rows: Row<K>[] = [];
+  for (let pageToken = ''; ;) {
+    const page = await store.list(kind, { pageSize: 100, pageToken });
+    rows.push(...page.rows);
+    if (page.nextToken === '') return rows;
+    pageToken = page.nextToken;
+  }
+}

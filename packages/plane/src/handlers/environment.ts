@@ -1,0 +1,191 @@
+/** gitpod.v1.EnvironmentService. */
+import { AtelierError } from '@atelier/api';
+import {
+  EnvironmentPhase,
+  EnvironmentRole,
+  EnvironmentService,
+  ListEnvironmentsRequest_ArchivalStatus as ArchivalStatus,
+  ListEnvironmentsRequest_SortField as SortField,
+  type Environment,
+  type ListEnvironmentsRequest,
+} from '@atelier/api/gitpod/environment';
+import { SortOrder } from '@atelier/api/gitpod/pagination';
+import { RunnerKind } from '@atelier/api/gitpod/runner';
+import { signAccessToken, type AccessScope } from '@atelier/gateway';
+import type { Query, Row } from '@atelier/store';
+import { timestampFromMs, timestampMs } from '@bufbuild/protobuf/wkt';
+import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
+import { newId, type PlaneContext } from '../context.ts';
+import { applyUpdate, desire, specOf, touchSpec } from '../environment/change.ts';
+import { createEnvironment } from '../environment/create.ts';
+import { requireUser, type Principal } from '../identity/principal.ts';
+import { listEnvironmentClasses } from './environment-class.ts';
+import { countOf, enumNames, paginationOf, pagingOf } from './paging.ts';
+
+/** Access tokens to an environment end after an hour; clients ask again. */
+const accessTokenLifetimeMs = 60 * 60 * 1000;
+
+/** Header that makes a create idempotent. */
+const idempotencyHeader = 'atelier-idempotency-key';
+
+/** The service on a plane. */
+export function environmentHandlers(plane: PlaneContext): Partial<ServiceImpl<typeof EnvironmentService>> {
+  const { store, clock } = plane;
+
+  async function own(
+    id: string,
+    context: HandlerContext,
+  ): Promise<{ row: Row<'environment'>; user: Principal }> {
+    const user = requireUser(context);
+    return { row: await findEnvironment(plane, id, user), user };
+  }
+
+  async function change(id: string, context: HandlerContext, alter: (environment: Environment) => boolean) {
+    await own(id, context);
+    await store.update('environment', id, (environment) => (alter(environment) ? environment : undefined));
+    return {};
+  }
+
+  const desirePhase = (id: string, context: HandlerContext, desired: EnvironmentPhase) =>
+    change(id, context, (environment) => desire(environment, desired, newId(plane), clock.nowMs()));
+
+  async function accessToken(id: string, context: HandlerContext, scope: AccessScope) {
+    const { user } = await own(id, context);
+    const claims = { environmentId: id, scope, subjectId: user.id };
+    const expiresAtMs = clock.nowMs() + accessTokenLifetimeMs;
+    return { accessToken: await signAccessToken(plane.signingKey.privatePem, claims, expiresAtMs) };
+  }
+
+  return {
+    async getEnvironment(request, context) {
+      return { environment: (await own(request.environmentId, context)).row.value };
+    },
+    async listEnvironments(request, context) {
+      const user = requireUser(context);
+      const page = await store.list('environment', await queryOf(plane, request, user));
+      return {
+        environments: page.rows.map((row) => row.value),
+        pagination: paginationOf(page),
+        ...optional('count', countOf(request.count, page)),
+      };
+    },
+    listEnvironmentClasses: (request, context) =>
+      listEnvironmentClasses(plane, request, requireUser(context)),
+    async createEnvironment(request, context) {
+      const idempotencyKey = context.requestHeader.get(idempotencyHeader) ?? undefined;
+      const row = await createEnvironment(plane, request, { owner: requireUser(context), idempotencyKey });
+      return { environment: row.value };
+    },
+    startEnvironment: (request, context) =>
+      desirePhase(request.environmentId, context, EnvironmentPhase.RUNNING),
+    stopEnvironment: (request, context) =>
+      desirePhase(request.environmentId, context, EnvironmentPhase.STOPPED),
+    deleteEnvironment: (request, context) =>
+      desirePhase(request.environmentId, context, EnvironmentPhase.DELETED),
+    async updateEnvironment(request, context) {
+      const { user } = await own(request.environmentId, context);
+      const text = request.metadata?.name;
+      if (text === '') throw new AtelierError('invalid_argument', 'metadata.name must not be empty');
+      await store.update(
+        'environment',
+        request.environmentId,
+        (environment) => {
+          applyUpdate(environment, request, clock.nowMs());
+          return environment;
+        },
+        text === undefined ? {} : { name: { owner: user.id, text } },
+      );
+      return {};
+    },
+    markEnvironmentActive: (request, context) =>
+      change(request.environmentId, context, (environment) => {
+        if (!environment.status || !request.activitySignal) return false;
+        environment.status.activitySignal = {
+          ...request.activitySignal,
+          timestamp: request.activitySignal.timestamp ?? timestampFromMs(clock.nowMs()),
+        };
+        touchSpec(environment, clock.nowMs());
+        return true;
+      }),
+    archiveEnvironment: (request, context) =>
+      change(request.environmentId, context, (environment) => {
+        if (specOf(environment).desiredPhase === EnvironmentPhase.RUNNING) {
+          throw new AtelierError('failed_precondition', `environment ${environment.id} runs; stop it first`);
+        }
+        if (!environment.metadata || environment.metadata.archivedAt) return false;
+        environment.metadata.archivedAt = timestampFromMs(clock.nowMs());
+        return true;
+      }),
+    unarchiveEnvironment: (request, context) =>
+      change(request.environmentId, context, (environment) => {
+        if (!environment.metadata?.archivedAt) return false;
+        delete environment.metadata.archivedAt;
+        return true;
+      }),
+    createEnvironmentLogsToken: (request, context) => accessToken(request.environmentId, context, 'logs'),
+    createEnvironmentAccessToken: (request, context) => accessToken(request.environmentId, context, 'ops'),
+  };
+}
+
+/** One environment of the caller's organization; `not_found` for any other. */
+export async function findEnvironment(
+  plane: PlaneContext,
+  id: string,
+  user: Principal,
+): Promise<Row<'environment'>> {
+  const row = await plane.store.get('environment', id);
+  if (row?.organizationId === user.organizationId) return row;
+  throw new AtelierError('not_found', `environment ${id} does not exist; "atelier ls" shows those that do`);
+}
+
+async function queryOf(
+  plane: PlaneContext,
+  request: ListEnvironmentsRequest,
+  user: Principal,
+): Promise<Query> {
+  const { filter } = request;
+  const archival = filter?.archivalStatus ?? ArchivalStatus.ACTIVE;
+  const archived =
+    { [ArchivalStatus.ACTIVE]: ['false'], [ArchivalStatus.ARCHIVED]: ['true'] }[archival as 1 | 2] ?? [];
+  const byArchivedAt = request.sort?.field === SortField.ARCHIVED_AT;
+  return {
+    organizationId: user.organizationId,
+    ...pagingOf(request.pagination),
+    attributes: {
+      runnerId: await runnersOf(plane, filter?.runnerIds ?? [], filter?.runnerKinds ?? []),
+      phase: enumNames(EnvironmentPhase, filter?.statusPhases ?? []),
+      creatorId: filter?.creatorIds ?? [],
+      projectId: filter?.projectIds ?? [],
+      role: enumNames(EnvironmentRole, filter?.roles ?? []),
+      sessionId: filter?.sessionIds ?? [],
+      archived,
+    },
+    search: filter?.search ?? '',
+    ...optional('createdBeforeMs', filter?.createdBefore && timestampMs(filter.createdBefore)),
+    sort: {
+      by: byArchivedAt ? 'archivedAt' : 'id',
+      order: request.sort?.order === SortOrder.DESC ? 'descending' : 'ascending',
+    },
+    count: request.count?.include ?? false,
+  };
+}
+
+/** Runner kinds are a property of the runners: they become the ids of the runners of these kinds. */
+async function runnersOf(
+  plane: PlaneContext,
+  ids: readonly string[],
+  kinds: readonly RunnerKind[],
+): Promise<string[]> {
+  if (kinds.length === 0) return [...ids];
+  const page = await plane.store.list('runner', {
+    attributes: { kind: enumNames(RunnerKind, kinds) },
+    pageSize: 100,
+  });
+  const matching = page.rows.map((row) => row.id).filter((id) => ids.length === 0 || ids.includes(id));
+  return matching.length > 0 ? matching : ['no runner is of this kind'];
+}
+
+/** A property that is left out when it has no value. */
+function optional<Key extends string, Value>(key: Key, value: Value | undefined): { [key in Key]?: Value } {
+  return value === undefined ? {} : ({ [key]: value } as { [key in Key]: Value });
+}
