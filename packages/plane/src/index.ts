@@ -3,3 +3,4 @@ export type { PlaneContext } from './context.ts';
 export { startPlane, type PlaneOptions, type RunningPlane } from './main.ts';
 export { createPlane, type Plane } from './plane.ts';
 export type { RunnerLink } from './runner-link/link.ts';
+export { principalKey, type Principal } from './identity/principal.ts';

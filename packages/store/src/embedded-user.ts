@@ -18,13 +18,11 @@ export const systemUserName = 'atelier-postgres';
 
 const run = promisify(execFile);
 
-/** Chooses the user; `failed_precondition` when it could not get to `folder`, with the folder in its way. */
-export async function serverUser(folder: string): Promise<ServerUser> {
+/** Chooses the user: our own, or root's system user, which is made when it is missing. */
+export async function serverUser(): Promise<ServerUser> {
   const uid = process.getuid?.() ?? 0;
   if (uid !== 0) return { uid, gid: process.getgid?.() ?? uid, switched: false };
-  const user = (await findUser()) ?? (await makeUser());
-  await requireReachable(folder, user);
-  return user;
+  return (await findUser()) ?? makeUser();
 }
 
 async function findUser(): Promise<ServerUser | undefined> {
@@ -54,8 +52,9 @@ async function makeUser(): Promise<ServerUser> {
   return user;
 }
 
-/** Every existing folder above must let others pass, or be the user's own. */
-async function requireReachable(folder: string, user: ServerUser): Promise<void> {
+/** Every folder above must let others pass, or be the user's own; `failed_precondition` names the one in the way. */
+export async function requireReachable(folder: string, user: ServerUser): Promise<void> {
+  if (!user.switched) return;
   for (let above = dirname(folder); ; above = dirname(above)) {
     const facts = await stat(above).catch(() => undefined);
     if (facts && (facts.mode & 0o001) === 0 && facts.uid !== user.uid) {

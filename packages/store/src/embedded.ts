@@ -6,14 +6,13 @@
  * it is missing, and everything it needs is copied to where that user can reach it. A server that a killed
  * daemon left behind is adopted: there is never a second one on the same data.
  */
-import { spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { chmod, chown, mkdir, open, readFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readFile, rm } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { AtelierError, sleep, type Clock } from '@atelier/api';
 import { Client } from 'pg';
 import { installBinaries, makeDataFolder, type PostgresBinaries } from './embedded-files.ts';
+import { folderError, prepareFolders, type ServerFolders } from './embedded-folders.ts';
+import { findServer, isAlive, spawnServer, stopServer } from './embedded-process.ts';
 import { serverUser, type ServerUser } from './embedded-user.ts';
 
 /** How the embedded server is started. */
@@ -36,112 +35,65 @@ export interface EmbeddedPostgres {
 }
 
 const startTimeoutMs = 60_000;
-const stopTimeoutMs = 30_000;
 const pollMs = 20;
-/** A socket's path may have 107 bytes; its name in the folder takes 16. */
-const socketFolderBytesMax = 90;
+const logLinesShown = 5;
 
-/** Settings for a small server that never loses an acknowledged commit. */
-const settings: Record<string, string> = {
-  listen_addresses: '',
-  max_connections: '40',
-  shared_buffers: '16MB',
-  wal_level: 'minimal',
-  max_wal_senders: '0',
-  max_wal_size: '128MB',
-  jit: 'off',
-  autovacuum_max_workers: '1',
-  max_worker_processes: '2',
-  io_method: 'sync',
-};
+interface Installation {
+  readonly binaries: PostgresBinaries;
+  readonly user: ServerUser;
+  readonly folders: ServerFolders;
+}
 
 /**
- * Starts the server or adopts the one that runs. Errors: `failed_precondition` (the folder cannot be used:
- * says why and what to do), `unavailable` (it did not come up: ends with the last lines of its log).
+ * Starts the server or adopts the one that runs; of two starts at once one starts it and both get it. Errors:
+ * `failed_precondition` (the folder cannot be used: says why and what to do), `resource_exhausted` (no room on
+ * the disk), `unavailable` (it did not come up: ends with the last lines of its log).
  */
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
-  const user = await serverUser(options.folder);
-  const paths = await prepareFolders(options.folder, user);
-  const binaries = await installBinaries(options.folder, user);
-  await makeDataFolder({ binaries, user, dataFolder: paths.data, cacheFolder: options.cacheFolder });
-  const url = `postgresql://atelier@localhost/postgres?host=${encodeURIComponent(paths.socket)}`;
-  const adopted = await runningServer(paths.data);
-  const pid = adopted ?? (await startServer(binaries, user, paths));
-  await waitUntilReady(url, pid, paths, options.clock);
-  return { url, pid, stop: () => stopServer(pid, options.clock) };
-}
-
-interface Folders {
-  readonly data: string;
-  readonly socket: string;
-  readonly log: string;
-}
-
-async function prepareFolders(folder: string, user: ServerUser): Promise<Folders> {
-  await mkdir(folder, { recursive: true, mode: 0o755 });
-  let socket = join(folder, 'run');
-  if (Buffer.byteLength(socket) > socketFolderBytesMax) {
-    const short = createHash('sha256').update(folder).digest('hex').slice(0, 12);
-    socket = join(tmpdir(), `atelier-postgres-${short}`);
-  }
-  await mkdir(socket, { recursive: true, mode: 0o700 });
-  await chmod(socket, 0o700);
-  if (user.switched) await chown(socket, user.uid, user.gid);
-  return { data: join(folder, 'data'), socket, log: join(folder, 'postgres.log') };
-}
-
-/** The pid of a live server on this data folder, by its own pid file and the process's command line. */
-async function runningServer(dataFolder: string): Promise<number | undefined> {
-  const text = await readFile(join(dataFolder, 'postmaster.pid'), 'utf8').catch(() => '');
-  const pid = Number(text.split('\n', 1)[0]);
-  if (!Number.isInteger(pid) || pid <= 1) return undefined;
-  const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
-  return command.includes(dataFolder) ? pid : undefined;
-}
-
-async function startServer(binaries: PostgresBinaries, user: ServerUser, paths: Folders): Promise<number> {
-  const log = await open(paths.log, 'a', 0o600);
-  try {
-    const flags = Object.entries({ ...settings, unix_socket_directories: paths.socket });
-    const child = spawn(
-      binaries.postgres,
-      ['-D', paths.data, ...flags.flatMap(([name, value]) => ['-c', `${name}=${value}`])],
-      {
-        stdio: ['ignore', log.fd, log.fd],
-        detached: true,
-        cwd: paths.data,
-        env: { LANG: 'C.UTF-8' },
-        ...(user.switched ? { uid: user.uid, gid: user.gid } : {}),
-      },
-    );
-    child.unref();
-    await new Promise<void>((resolve, reject) => {
-      child.once('spawn', resolve);
-      child.once('error', reject);
-    });
-    child.on('error', () => undefined);
-    return child.pid ?? 0;
-  } catch (error) {
-    throw new AtelierError('unavailable', `PostgreSQL could not be started from ${binaries.postgres}`, {
-      cause: error,
-    });
-  } finally {
-    await log.close();
-  }
-}
-
-async function waitUntilReady(url: string, pid: number, paths: Folders, clock: Clock): Promise<void> {
+  const { clock } = options;
+  const installation = await install(options);
+  const { folders } = installation;
+  const url = `postgresql://atelier@localhost/postgres?host=${encodeURIComponent(folders.socket)}`;
   const deadlineMs = clock.nowMs() + startTimeoutMs;
-  for (;;) {
-    if (await answers(url)) return;
-    if (!isAlive(pid) || clock.nowMs() > deadlineMs) {
-      const log = await readFile(paths.log, 'utf8').catch(() => '');
-      const tail = log.trimEnd().split('\n').slice(-5).join('\n');
-      throw new AtelierError(
-        'unavailable',
-        `PostgreSQL in ${paths.data} did not come up; its log ends with:\n${tail}`,
-      );
+  for (let adopted = false; ; adopted = false) {
+    const found = await findServer(folders.data, clock);
+    adopted = found !== undefined;
+    const pid = found ?? (await spawnServer(installation.binaries.postgres, installation.user, folders));
+    if (await becomesReady(url, pid, clock, deadlineMs)) {
+      // Whoever answers is the server: ours, or one that was started in the same moment.
+      const server = (await findServer(folders.data, clock)) ?? pid;
+      return { url, pid: server, stop: () => stop(server, folders, clock) };
     }
+    // An adopted server may have been on its way out, and ours gives way to one that holds the data already.
+    const another = adopted || (await findServer(folders.data, clock)) !== undefined;
+    if (!another || clock.nowMs() >= deadlineMs) throw await didNotComeUp(folders);
+  }
+}
+
+async function install(options: EmbeddedPostgresOptions): Promise<Installation> {
+  const folder = resolve(options.folder);
+  try {
+    const user = await serverUser();
+    const folders = await prepareFolders(folder, user);
+    const binaries = await installBinaries(folder, user);
+    const { cacheFolder } = options;
+    await makeDataFolder({ binaries, user, dataFolder: folders.data, cacheFolder });
+    return { binaries, user, folders };
+  } catch (error) {
+    throw folderError(folder, error);
+  }
+}
+
+async function stop(pid: number, folders: ServerFolders, clock: Clock): Promise<void> {
+  await stopServer(pid, clock);
+  if (folders.socketIsApart) await rm(folders.socket, { recursive: true, force: true });
+}
+
+/** Waits until the server answers; false when its process has ended or the deadline has passed. */
+async function becomesReady(url: string, pid: number, clock: Clock, deadlineMs: number): Promise<boolean> {
+  for (;;) {
+    if (await answers(url)) return true;
+    if (!(await isAlive(pid)) || clock.nowMs() > deadlineMs) return false;
     await sleep(clock, pollMs);
   }
 }
@@ -161,27 +113,12 @@ async function answers(url: string): Promise<boolean> {
   }
 }
 
-/** SIGINT is PostgreSQL's fast shutdown: clients are disconnected, everything is written. */
-async function stopServer(pid: number, clock: Clock): Promise<void> {
-  const deadlineMs = clock.nowMs() + stopTimeoutMs;
-  if (isAlive(pid)) process.kill(pid, 'SIGINT');
-  while (isAlive(pid)) {
-    if (clock.nowMs() > deadlineMs) {
-      throw new AtelierError(
-        'deadline_exceeded',
-        `PostgreSQL (process ${pid}) did not stop; it is still running`,
-      );
-    }
-    await sleep(clock, pollMs);
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    // ESRCH: gone. EPERM cannot happen for a server that runs as our own user or below root.
-    return false;
-  }
+async function didNotComeUp(folders: ServerFolders): Promise<AtelierError> {
+  const log = await readFile(folders.log, 'utf8').catch(() => '');
+  const tail = log.trimEnd().split('\n').slice(-logLinesShown).join('\n');
+  const full = tail.includes('No space left on device');
+  return new AtelierError(
+    full ? 'resource_exhausted' : 'unavailable',
+    `PostgreSQL in ${folders.data} did not come up; its log (${folders.log}) ends with:\n${tail}`,
+  );
 }

@@ -1,5 +1,5 @@
 /** Wake-ups by LISTEN: one connection, dialled again whenever it is lost. */
-import { type Clock } from '@atelier/api';
+import type { Clock } from '@atelier/api';
 import { Client } from 'pg';
 
 /** What a subscription needs. */
@@ -15,34 +15,22 @@ const redialMs = 1000;
 /** Listens until closed. The first connection must come up; later losses are mended with a wake-up after. */
 export async function subscribeToChanges(options: SubscribeOptions): Promise<{ close(): Promise<void> }> {
   let closed = false;
-  let client = await connect();
+  let client = await connect(options, onLost);
 
-  async function connect(): Promise<Client> {
-    const fresh = new Client({ connectionString: options.url });
-    let lost = false;
-    const onLost = (): void => {
-      if (lost || closed) return;
-      lost = true;
-      options.clock.timer(redialMs, redial);
-    };
-    fresh.on('notification', options.wake);
-    fresh.on('error', onLost);
-    fresh.on('end', onLost);
-    await fresh.connect();
-    await fresh.query(`listen ${options.channel}`);
-    return fresh;
+  function onLost(): void {
+    if (!closed) options.clock.timer(redialMs, () => void redial());
   }
 
-  function redial(): void {
+  async function redial(): Promise<void> {
     if (closed) return;
-    connect().then(
-      async (fresh) => {
-        client = fresh;
-        if (closed) await fresh.end();
-        else options.wake();
-      },
-      () => options.clock.timer(redialMs, redial),
-    );
+    try {
+      client = await connect(options, onLost);
+    } catch {
+      onLost();
+      return;
+    }
+    if (closed) await client.end().catch(() => undefined);
+    else options.wake();
   }
 
   return {
@@ -51,4 +39,21 @@ export async function subscribeToChanges(options: SubscribeOptions): Promise<{ c
       await client.end().catch(() => undefined);
     },
   };
+}
+
+/** One connection that listens. `onLost` is told once, and only of a connection that had come up. */
+async function connect(options: SubscribeOptions, onLost: () => void): Promise<Client> {
+  const client = new Client({ connectionString: options.url, keepAlive: true });
+  client.on('notification', options.wake);
+  // What is wrong shows in the end of the connection, which always follows.
+  client.on('error', () => undefined);
+  try {
+    await client.connect();
+    await client.query(`listen ${options.channel}`);
+  } catch (error) {
+    await client.end().catch(() => undefined);
+    throw error;
+  }
+  client.once('end', onLost);
+  return client;
 }

@@ -2,12 +2,13 @@
  * The store on PostgreSQL. Writers take one advisory lock for the length of their transaction, so that
  * revisions become visible in the order of their numbers; readers never wait.
  */
-import { AtelierError, type Clock } from '@atelier/api';
+import { AtelierError, toAtelierError, type Clock } from '@atelier/api';
 import { Kysely, PostgresDialect, sql, type Transaction } from 'kysely';
 import { Migrator } from 'kysely/migration';
-import { DatabaseError, Pool } from 'pg';
+import { Pool } from 'pg';
 import { kinds, type Kind, type KindValue } from './kinds.ts';
 import { migrations } from './migrations/index.ts';
+import { migrationError, storeError } from './postgres-error.ts';
 import { listRows } from './postgres-list.ts';
 import { subscribeToChanges } from './postgres-notify.ts';
 import { readRow, type Database, type ResourceRecord } from './postgres-record.ts';
@@ -47,9 +48,7 @@ export async function openPostgresStore(options: PostgresOptions): Promise<Store
   const { error } = await migrator.migrateToLatest();
   if (error !== undefined) {
     await database.destroy();
-    throw new AtelierError('unavailable', `the database could not be prepared: ${messageOf(error)}`, {
-      cause: error,
-    });
+    throw migrationError(error);
   }
   return new PostgresStore(database, options);
 }
@@ -64,18 +63,16 @@ class PostgresStore implements Store {
   }
 
   create<K extends Kind>(kind: K, row: NewRow<K>): Promise<Row<K>> {
-    return this.#write(async (transaction) => {
-      if (row.idempotencyKey !== undefined) {
-        const earlier = await transaction
-          .selectFrom('resources')
-          .selectAll()
-          .where('kind', '=', kind)
-          .where('organization_id', '=', row.organizationId)
-          .where('idempotency_key', '=', row.idempotencyKey)
-          .executeTakeFirst();
-        if (earlier?.data) return readRow(kind, earlier);
+    return this.#write(async ({ transaction, nextRevision }) => {
+      const earlier = await findByIdempotencyKey(transaction, kind, row);
+      if (earlier?.data) return readRow(kind, earlier);
+      if (earlier) {
+        throw new AtelierError(
+          'failed_precondition',
+          `the idempotency key made ${kind} ${earlier.id}, which was deleted since; use another key`,
+        );
       }
-      const revision = await nextRevision(transaction);
+      const revision = await nextRevision();
       const record = {
         kind,
         id: row.id,
@@ -109,16 +106,16 @@ class PostgresStore implements Store {
     change: (value: KindValue<K>) => KindValue<K> | undefined,
     options: UpdateOptions = {},
   ): Promise<Row<K>> {
-    return this.#write(async (transaction) => {
+    return this.#write(async ({ transaction, nextRevision }) => {
       const record = await selectLive(transaction, kind, id).executeTakeFirst();
       if (!record) throw new AtelierError('not_found', `${kind} ${id} does not exist`);
       const before = readRow(kind, record);
       if (options.expectedRevision !== undefined && options.expectedRevision !== before.revision) {
         throw new AtelierError('aborted', `${kind} ${id} was changed by somebody else; read it again`);
       }
-      const value = change(before.value);
+      const value = computed(() => change(before.value));
       if (value === undefined) return readRow(kind, record);
-      const revision = await nextRevision(transaction);
+      const revision = await nextRevision();
       const changes = {
         revision,
         content_revision: options.statusOnly ? record.content_revision : revision,
@@ -136,7 +133,7 @@ class PostgresStore implements Store {
   }
 
   delete(kind: Kind, id: string): Promise<boolean> {
-    return this.#write(async (transaction) => {
+    return this.#write(async ({ transaction, nextRevision }) => {
       const record = await selectLive(transaction, kind, id).executeTakeFirst();
       if (!record) return false;
       const doomed = [{ kind, id }];
@@ -152,7 +149,7 @@ class PostgresStore implements Store {
       for (const row of doomed) {
         await transaction
           .updateTable('resources')
-          .set({ data: null, attributes: '{}', revision: await nextRevision(transaction) })
+          .set({ data: null, attributes: '{}', revision: await nextRevision() })
           .where('kind', '=', row.kind)
           .where('id', '=', row.id)
           .execute();
@@ -162,57 +159,43 @@ class PostgresStore implements Store {
   }
 
   changesSince(cursor: bigint, scope: ChangeScope): Promise<Changes> {
-    return this.#read(async (database) => {
-      const { pruned_revision } = await database.selectFrom('horizon').selectAll().executeTakeFirstOrThrow();
-      const newest = await newestRevision(database);
-      if (cursor < BigInt(pruned_revision)) return { resync: true, changes: [], revision: newest };
-      const limit = scope.limit ?? 1000;
-      let query = database
-        .selectFrom('resources')
-        .selectAll()
-        .where('revision', '>', String(cursor))
-        .where('revision', '<=', String(newest))
-        .orderBy('revision')
-        .limit(limit);
-      if (scope.organizationId !== undefined)
-        query = query.where('organization_id', '=', scope.organizationId);
-      if (scope.kinds !== undefined) query = query.where('kind', 'in', [...scope.kinds]);
-      if (scope.environmentId !== undefined) {
-        const environmentId = scope.environmentId;
-        query = query.where((where) =>
-          where.or([
-            where('environment_id', '=', environmentId),
-            where.and([where('kind', '=', 'environment'), where('id', '=', environmentId)]),
-          ]),
-        );
-      }
-      const records = await query.execute();
-      const last = records.at(-1);
-      const revision = records.length === limit && last ? BigInt(last.revision) : newest;
-      return { resync: false, changes: records.map(changeOf), revision };
-    });
+    // One snapshot: a row that changes between two looks would hide its earlier change behind the later one.
+    return this.#read((database) =>
+      database
+        .transaction()
+        .setIsolationLevel('repeatable read')
+        .setAccessMode('read only')
+        .execute(async (snapshot) => {
+          const revision = await newestRevision(snapshot);
+          const horizon = await snapshot.selectFrom('horizon').selectAll().executeTakeFirstOrThrow();
+          if (cursor < BigInt(horizon.pruned_revision)) return { resync: true, changes: [], revision };
+          const records = await selectChanged(snapshot, cursor, scope).execute();
+          return { resync: false, changes: records.map(changeOf), revision };
+        }),
+    );
   }
 
   revision(): Promise<bigint> {
     return this.#read(newestRevision);
   }
 
-  subscribe(wake: () => void): Promise<{ close(): Promise<void> }> {
-    return subscribeToChanges({ url: this.#options.url, clock: this.#options.clock, channel, wake });
+  async subscribe(wake: () => void): Promise<{ close(): Promise<void> }> {
+    const { url, clock } = this.#options;
+    try {
+      return await subscribeToChanges({ url, clock, channel, wake });
+    } catch (error) {
+      throw storeError(error);
+    }
   }
 
   async prune(revision: bigint): Promise<void> {
-    await this.#write(async (transaction) => {
-      const pruned = await transaction
-        .deleteFrom('resources')
-        .where('data', 'is', null)
-        .where('revision', '<=', String(revision))
-        .executeTakeFirst();
-      if (pruned.numDeletedRows === 0n) return;
-      await transaction
-        .updateTable('horizon')
-        .set({ pruned_revision: sql`greatest(pruned_revision, ${String(revision)}::bigint)` })
-        .execute();
+    await this.#write(async ({ transaction }) => {
+      await sql`
+        with dropped as (
+          delete from resources where data is null and revision <= ${String(revision)}::bigint returning revision
+        )
+        update horizon
+        set pruned_revision = greatest(pruned_revision, (select max(revision) from dropped))`.execute(transaction);
     });
   }
 
@@ -228,12 +211,22 @@ class PostgresStore implements Store {
     }
   }
 
-  async #write<T>(work: (transaction: Transaction<Database>) => Promise<T>): Promise<T> {
+  async #write<T>(work: (writing: Writing) => Promise<T>): Promise<T> {
     try {
-      return await this.#database.transaction().execute(async (transaction) => {
+      // After the wait for the lock every statement must see what the writer before has written.
+      const write = this.#database.transaction().setIsolationLevel('read committed');
+      return await write.execute(async (transaction) => {
         await sql`select pg_advisory_xact_lock(${writeLock})`.execute(transaction);
-        const result = await work(transaction);
-        await sql`select pg_notify(${channel}, '')`.execute(transaction);
+        let changed = false;
+        const nextRevision = async (): Promise<string> => {
+          changed = true;
+          const { rows } = await sql<{ revision: string }>`select nextval('revisions') as revision`.execute(
+            transaction,
+          );
+          return rows[0]?.revision ?? '0';
+        };
+        const result = await work({ transaction, nextRevision });
+        if (changed) await sql`select pg_notify(${channel}, '')`.execute(transaction);
         return result;
       });
     } catch (error) {
@@ -242,12 +235,27 @@ class PostgresStore implements Store {
   }
 }
 
+/** A write that goes on. Whoever takes a revision changes something, which is announced at the end. */
+interface Writing {
+  readonly transaction: Transaction<Database>;
+  readonly nextRevision: () => Promise<string>;
+}
+
 function encoded<K extends Kind>(kind: K, value: KindValue<K>): { attributes: string; data: string } {
   const definition = kinds[kind];
-  return {
+  return computed(() => ({
     attributes: JSON.stringify(definition.attributes(value)),
     data: JSON.stringify(definition.toJson(value)),
-  };
+  }));
+}
+
+/** What the caller's own code throws is not the database's fault. */
+function computed<T>(compute: () => T): T {
+  try {
+    return compute();
+  } catch (error) {
+    throw toAtelierError(error);
+  }
 }
 
 function selectLive(database: Kysely<Database>, kind: Kind, id: string) {
@@ -259,9 +267,35 @@ function selectLive(database: Kysely<Database>, kind: Kind, id: string) {
     .where('data', 'is not', null);
 }
 
-async function nextRevision(database: Kysely<Database>): Promise<string> {
-  const { rows } = await sql<{ revision: string }>`select nextval('revisions') as revision`.execute(database);
-  return rows[0]?.revision ?? '0';
+async function findByIdempotencyKey(
+  transaction: Transaction<Database>,
+  kind: Kind,
+  { organizationId, idempotencyKey }: NewRow<Kind>,
+): Promise<ResourceRecord | undefined> {
+  if (idempotencyKey === undefined) return undefined;
+  return transaction
+    .selectFrom('resources')
+    .selectAll()
+    .where('kind', '=', kind)
+    .where('organization_id', '=', organizationId)
+    .where('idempotency_key', '=', idempotencyKey)
+    .executeTakeFirst();
+}
+
+function selectChanged(database: Kysely<Database>, cursor: bigint, scope: ChangeScope) {
+  const { organizationId, environmentId, kinds: wanted } = scope;
+  let query = database.selectFrom('resources').selectAll().where('revision', '>', String(cursor));
+  if (organizationId !== undefined) query = query.where('organization_id', '=', organizationId);
+  if (wanted !== undefined) query = query.where('kind', 'in', [...wanted]);
+  if (environmentId !== undefined) {
+    query = query.where((where) =>
+      where.or([
+        where('environment_id', '=', environmentId),
+        where.and([where('kind', '=', 'environment'), where('id', '=', environmentId)]),
+      ]),
+    );
+  }
+  return query.orderBy('revision');
 }
 
 /** The newest committed revision: the sequence itself may be ahead of it by a transaction that goes on. */
@@ -283,27 +317,4 @@ function changeOf(record: ResourceRecord): Change {
     environmentId: record.environment_id,
     revision: BigInt(record.revision),
   };
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}
-
-/** Maps what PostgreSQL and its client raise to our codes. */
-function storeError(error: unknown): AtelierError {
-  if (error instanceof AtelierError) return error;
-  if (error instanceof DatabaseError && error.code === '23505') {
-    if (error.constraint === 'resources_by_name') {
-      return new AtelierError('already_exists', 'the name is taken; choose another one', { cause: error });
-    }
-    return new AtelierError('already_exists', 'a resource with this id exists already', { cause: error });
-  }
-  if (error instanceof DatabaseError && error.code?.startsWith('53')) {
-    return new AtelierError('resource_exhausted', `the database has no room left: ${error.message}`, {
-      cause: error,
-    });
-  }
-  return new AtelierError('unavailable', `the database did not answer: ${messageOf(error)}`, {
-    cause: error,
-  });
 }

@@ -15,8 +15,9 @@
  * newest dropped one is answered with `resync`: read everything again.
  *
  * Errors: `not_found` (update of a row that is not there), `already_exists` (id, or name for its owner),
- * `aborted` (the expected revision is not the present one), `unavailable` (no connection; the write may
- * have happened), `invalid_argument` (a page token that this store did not make).
+ * `failed_precondition` (the idempotency key's row was deleted), `aborted` (the expected revision is not the
+ * present one), `unavailable` (no connection; the write may have happened), `invalid_argument` (a page token
+ * that this store did not make, text with a zero character), `resource_exhausted` (the disk is full).
  */
 import type { Kind, KindValue } from './kinds.ts';
 
@@ -42,7 +43,10 @@ export interface NewRow<K extends Kind> {
   readonly environmentId?: string;
   /** Refused with `already_exists` while another row of this kind, organization and owner has the same name. */
   readonly name?: { readonly owner: string; readonly text: string } | undefined;
-  /** A second create with the same key (per organization and kind) returns the first one's row, whatever it asks for. */
+  /**
+   * A second create with the same key (per organization and kind) returns the first one's row, whatever it asks
+   * for; after that row's deletion it is refused with `failed_precondition`, until the tombstone is pruned.
+   */
   readonly idempotencyKey?: string | undefined;
   readonly value: KindValue<K>;
 }
@@ -98,7 +102,7 @@ export type Change =
       readonly revision: bigint;
     };
 
-/** Changes since a cursor, oldest first; a row that changed twice is there once. */
+/** All changes since a cursor, as of one moment, oldest first; a row that changed twice is there once. */
 export interface Changes {
   /** The cursor is too old: tombstones after it are gone. `changes` is empty then. */
   readonly resync: boolean;
@@ -112,7 +116,6 @@ export interface ChangeScope {
   readonly organizationId?: string;
   readonly environmentId?: string;
   readonly kinds?: readonly Kind[];
-  readonly limit?: number;
 }
 
 /** The store of one management plane, shared by its replicas. */
@@ -137,7 +140,7 @@ export interface Store {
   revision(): Promise<bigint>;
   /** Calls `wake` soon after each write, of whichever replica, and once after a lost connection came back. */
   subscribe(wake: () => void): Promise<{ close(): Promise<void> }>;
-  /** Drops tombstones up to this revision. */
+  /** Drops tombstones up to this revision; `changesSince` from before the newest dropped one says resync. */
   prune(revision: bigint): Promise<void>;
   close(): Promise<void>;
 }

@@ -1,7 +1,9 @@
 /**
  * What the life-cycle plan of one environment reads and what it answers. A pass of the runner's loop
- * observes everything anew, calls `planEnvironment(desired, observed, nowMs)`, does what it says, writes
- * down what it did in the environment's record, and passes again.
+ * observes everything anew, calls `planEnvironment(desired, observed, deadlines, nowMs)`, writes the record
+ * as `applyChange` gives it, starts the planned steps that do not run yet, aborts those that run and are not
+ * planned any more, and passes again when a step ends (its end goes into the record by `recordSuccess` or
+ * `recordFailure`), when something is reported, and at `wakeAtMs`.
  *
  * The steps, in the order of a first start (each has one file `runner/src/steps/<name>-step.ts`):
  *   disk          the disk exists (empty workspace)
@@ -12,11 +14,17 @@
  *   network       the attachment exists
  *   instance      PID 1 runs
  *   supervisor    its link is up and it has the desired state (life-cycle commands, automations)
- *   lifecycle     the commands that have to be waited for have ended
+ *   lifecycle     waits until the supervisor reports that the commands to be waited for have ended; what
+ *                 counts is the report, not how the step ends
  * and of the way back:
  *   shutdown      the supervisor ends what runs inside, in order
  *   stop          the instance is stopped and removed
- *   release       network, and on deletion disk, pin, logs and record are removed
+ *   release       what the step's `release` names is removed: the network of a stopped environment, root
+ *                 layers that a rebuild left behind, on deletion everything
+ * A step that is planned while an aborted one of the same name has not ended yet waits for its end. An aborted
+ * step stays in `running` until it has ended and is never written down.
+ * A step's end never decides alone: the next pass looks again. Throw-away instances of an earlier process
+ * that a step needs out of its way are removed by that step; the rest is for the garbage plan.
  */
 
 /** Names of the steps of an environment's life, forth and back. */
@@ -35,7 +43,7 @@ export const stepNames = [
   'release',
 ] as const;
 
-/** Name of a step. */
+/** The name of one of the steps above. */
 export type StepName = (typeof stepNames)[number];
 
 /** What is wished for one environment, taken from its spec. */
@@ -57,6 +65,7 @@ export interface StepFailure {
   /** The session (or boot) that the attempts were for. */
   readonly session: string;
   readonly attempts: number;
+  /** When the first attempt that failed began. */
   readonly firstFailedAtMs: number;
   readonly lastFailedAtMs: number;
   readonly message: string;
@@ -80,26 +89,60 @@ export interface EnvironmentRecord {
   readonly generation: number;
   /** Dev container session that the root layer was made for. */
   readonly rootSession?: string | undefined;
+  /** The image that the root layer lies on. */
+  readonly rootDigest?: string | undefined;
   /** Machine session of the present or last run. */
   readonly machineSession?: string | undefined;
-  /** Name of the present run of PID 1; a new one with each start. Absent before the first and after a clean stop. */
+  /**
+   * Name of the present run of PID 1; a new one with each start, written before the start. Absent before the
+   * first and after a stop.
+   */
   readonly boot?: string | undefined;
-  /** The dev container fell back to the recovery image: why, and for which session. */
+  /** How many boots were named so far: the next one is `boot-<boots + 1>`. */
+  readonly boots: number;
+  /** The boot whose PID 1 did start; differs from `boot` while a start is still to be made. */
+  readonly launchedBoot?: string | undefined;
+  /** The last boot that was fully up, with what it was up for; absent after the environment was stopped. */
+  readonly ready?:
+    | {
+        readonly boot: string;
+        readonly machineSession: string;
+        readonly contentSession: string;
+        readonly devcontainerSession: string;
+      }
+    | undefined;
+  /** How often PID 1 ended by itself since `sinceMs`, and how it ended last. */
+  readonly falls?: { readonly count: number; readonly sinceMs: number; readonly end: string } | undefined;
+  /**
+   * The dev container of this session failed: why. Without a root layer for that session the environment goes
+   * on with the base image; with one (a life-cycle command failed) it stays on it.
+   */
   readonly recovery?: { readonly session: string; readonly message: string } | undefined;
-  /** Life-cycle commands of `session` that must end before the environment counts as started did so. */
-  readonly lifecycleSession?: string | undefined;
   /** The runner itself decided to stop the environment (idle), until the desired phase says so too. */
   readonly idleStop?: { readonly sinceMs: number; readonly reason: string } | undefined;
   /** The environment failed for good in this machine session; it goes to stopped. */
-  readonly failure?: { readonly machineSession: string; readonly message: string } | undefined;
+  readonly failure?:
+    | { readonly machineSession: string; readonly step: StepName; readonly message: string }
+    | undefined;
   readonly failures: Readonly<Partial<Record<StepName, StepFailure>>>;
+  /** The goal (phase and sessions) that is being worked for; absent in a record that was just made. */
+  readonly goal?: string | undefined;
   /** When the way to the present goal began: the clock of the whole deadline. */
   readonly goalSinceMs: number;
+}
+
+/** A step that runs now in the runner, from its memory. */
+export interface StepAttempt {
+  readonly step: StepName;
+  readonly session: string;
+  readonly startedAtMs: number;
 }
 
 /** What was found on the machine in this pass. */
 export interface EnvironmentObserved {
   readonly record: EnvironmentRecord;
+  /** The steps that run now: their deadlines count from their start. */
+  readonly running: readonly StepAttempt[];
   /** Undefined: no disk. */
   readonly disk?: { readonly generations: readonly number[] } | undefined;
   readonly network: boolean;
@@ -135,12 +178,24 @@ export interface EnvironmentObserved {
 /** Deadlines in milliseconds: per step, and for the whole way to each goal. */
 export interface EnvironmentDeadlines {
   readonly steps: Readonly<Record<StepName, number>>;
+  /** How long a supervisor that was up may be without a link before the environment counts as failed. */
+  readonly linkLostMs: number;
   readonly startMs: number;
   readonly stopMs: number;
   readonly deleteMs: number;
 }
 
-/** A step to run now. The runner runs the steps of one plan in parallel and passes again after each. */
+/** Something that a release step takes away. What is gone already is success. */
+export type ReleaseTarget =
+  | { readonly kind: 'network' }
+  | { readonly kind: 'generation'; readonly generation: number }
+  | { readonly kind: 'disk' }
+  | { readonly kind: 'pin' };
+
+/**
+ * A step to run now. The runner runs the steps of one plan in parallel and passes again after each. A step
+ * that runs already (same `step` and `session`) is left alone.
+ */
 export interface PlannedStep {
   readonly step: StepName;
   /** The session (or boot) the step works for: what is written down when it succeeds. */
@@ -149,6 +204,12 @@ export interface PlannedStep {
   readonly deadlineMs: number;
   /** Counts from 1. */
   readonly attempt: number;
+  /** Root: the layer to make. Instance: the layer to start on. Undefined for the others. */
+  readonly generation?: number | undefined;
+  /** Image and root: true means the base image instead of what the configuration says. */
+  readonly recovery: boolean;
+  /** Release: what to take away, in this order. Empty for the others. */
+  readonly release: readonly ReleaseTarget[];
 }
 
 /** Changes of the record that follow from what was seen, to be written before any step runs. */

@@ -11,7 +11,7 @@ export const migration: Migration = {
     await sql`
       create table resources (
         kind text not null,
-        id text not null,
+        id text collate "C" not null,
         organization_id text not null,
         environment_id text not null,
         revision bigint not null,

@@ -1,0 +1,134 @@
+/** Starting, stopping and finding the daemon from a command. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { closeSync, openSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { AtelierError, sleep } from '@atelier/api';
+import type { System } from '../system.ts';
+import { prepareHome, type Half, type Home } from './home.ts';
+import type { DaemonMessage, DaemonOptions } from './message.ts';
+import { isAlive } from './processes.ts';
+import { readRecord, runningDaemon, type DaemonRecord } from './record.ts';
+
+/** What starting needs of a command. */
+export interface DaemonStarter {
+  readonly system: System;
+  readonly home: Home;
+  /** The version of this command line. */
+  readonly version: string;
+  /** Says something to the person who waits. */
+  readonly note: (text: string) => void;
+  /** Shows a step that goes on, or, with its time, one that has ended. */
+  readonly step: (label: string, tookMs?: number) => void;
+}
+
+/** Both halves on the real driver. */
+export const wholeDaemon: DaemonOptions = { halves: ['plane', 'runner'], driverName: 'oci' };
+
+const startMsMax = 120_000;
+const stopMsMax = 60_000;
+const pollMs = 50;
+
+/** The daemon with the plane, started or restarted when need be. */
+export async function ensureDaemon(starter: DaemonStarter): Promise<DaemonRecord> {
+  const { home, version, note } = starter;
+  const running = runningDaemon(home, 'plane');
+  if (running && compareVersions(running.version, version) >= 0) return running;
+  if (running) {
+    note(`the daemon is of version ${running.version}, this is ${version}: restarting it, environments go on`);
+    await stopDaemon(starter, running);
+  } else note('the daemon is not running: starting it');
+  return startDaemon(starter, readRecord(home, 'plane')?.options ?? wholeDaemon);
+}
+
+/**
+ * Starts a daemon and waits until it answers; when another one is faster, that one is the daemon. Errors:
+ * what the daemon says, and `deadline_exceeded` with where its log is.
+ */
+export async function startDaemon(starter: DaemonStarter, options: DaemonOptions): Promise<DaemonRecord> {
+  const { home, system } = starter;
+  prepareHome(home);
+  const half: Half = options.halves[0] ?? 'plane';
+  const child = spawnDaemon(home, options);
+  const said = listen(child, starter);
+  const untilMs = system.clock.nowMs() + startMsMax;
+  try {
+    for (;;) {
+      const record = runningDaemon(home, half);
+      if (record) return record;
+      if (said.failure) throw said.failure;
+      if (said.ended && !said.held) throw new AtelierError('internal', `the daemon ended at once.${lastLines(home)}`);
+      if (system.clock.nowMs() > untilMs) {
+        const message = `the daemon did not come up within ${startMsMax / 1000} s; its log is ${home.logFile}`;
+        throw new AtelierError('deadline_exceeded', message);
+      }
+      await sleep(system.clock, pollMs);
+    }
+  } finally {
+    if (child.connected) child.disconnect();
+    child.unref();
+  }
+}
+
+/** Ends a daemon and waits until its process is gone. Environments run on. */
+export async function stopDaemon({ system, home }: DaemonStarter, record: DaemonRecord): Promise<void> {
+  process.kill(record.pid, 'SIGTERM');
+  const untilMs = system.clock.nowMs() + stopMsMax;
+  while (isAlive(record)) {
+    if (system.clock.nowMs() > untilMs) {
+      const message = `the daemon (process ${record.pid}) does not end; its log is ${home.logFile}`;
+      throw new AtelierError('deadline_exceeded', message);
+    }
+    await sleep(system.clock, pollMs);
+  }
+}
+
+function spawnDaemon(home: Home, options: DaemonOptions): ChildProcess {
+  const log = openSync(home.logFile, 'a', 0o600);
+  try {
+    const main = join(import.meta.dirname, '..', 'main.ts');
+    return spawn(process.execPath, [main, 'daemon', 'serve', home.folder, JSON.stringify(options)], {
+      detached: true,
+      stdio: ['ignore', log, log, 'ipc'],
+      cwd: '/',
+    });
+  } finally {
+    closeSync(log);
+  }
+}
+
+interface Said {
+  failure?: AtelierError;
+  held: boolean;
+  ended: boolean;
+}
+
+function listen(child: ChildProcess, { step }: DaemonStarter): Said {
+  const said: Said = { held: false, ended: false };
+  child.on('message', (message: DaemonMessage) => {
+    if (message.kind === 'step') step(message.label, message.tookMs);
+    if (message.kind === 'held') said.held = true;
+    if (message.kind === 'failed') said.failure = new AtelierError(message.code, message.message);
+  });
+  child.on('exit', () => (said.ended = true));
+  child.on('error', (cause) => {
+    said.failure = new AtelierError('internal', `the daemon cannot be started: ${cause.message}`, { cause });
+  });
+  return said;
+}
+
+const linesShown = 10;
+
+function lastLines(home: Home): string {
+  const text = readFileSync(home.logFile, 'utf8').trimEnd();
+  return ` The end of ${home.logFile}:\n${text.split('\n').slice(-linesShown).join('\n')}`;
+}
+
+/** Compares versions of three numbers: below 0 when the first is older. */
+export function compareVersions(one: string, other: string): number {
+  const [left, right] = [one, other].map((text) => text.split(/[.+-]/).slice(0, 3).map(Number));
+  for (const index of [0, 1, 2]) {
+    const difference = (left?.[index] ?? 0) - (right?.[index] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return 0;
+}

@@ -1,0 +1,72 @@
+/** Finds and reads the dev container configuration in the workspace, from inside a throw-away instance. */
+import { AtelierError } from '@atelier/api';
+import { chooseConfigurationPath } from '@atelier/devcontainer';
+
+/** A configuration file that was found; `path` is from the repository's root. */
+export interface ConfigurationFile {
+  readonly path: string;
+  readonly text: string;
+}
+
+/** What was found; undefined in it: there is none. */
+export interface FoundConfiguration {
+  readonly file: ConfigurationFile | undefined;
+}
+
+/** Runs a program in the workspace folder and gives its exit code and standard output. */
+export type RunInWorkspace = (
+  words: readonly string[],
+) => Promise<{ readonly exitCode: number; readonly stdout: string }>;
+
+const defaultPaths = ['.devcontainer/devcontainer.json', '.devcontainer.json'];
+const foldersMax = 50;
+
+/**
+ * Finds the configuration, the one at `specifiedPath` or the one that counts. Errors as
+ * `chooseConfigurationPath`; `invalid_argument` for a path that leaves the repository.
+ */
+export async function findConfiguration(
+  run: RunInWorkspace,
+  specifiedPath: string,
+): Promise<FoundConfiguration> {
+  if (specifiedPath.split('/').includes('..')) {
+    throw new AtelierError(
+      'invalid_argument',
+      `The Dev Container configuration ${JSON.stringify(specifiedPath)} is outside the repository. Name a path in it.`,
+    );
+  }
+  const wanted = specifiedPath === '' ? defaultPaths : [specifiedPath];
+  for (const path of wanted) {
+    const text = await readText(run, path);
+    if (text !== undefined) return { file: { path, text } };
+  }
+  const present = [...(specifiedPath === '' ? [] : await existing(run, defaultPaths)), ...(await namedConfigurations(run))];
+  const path = chooseConfigurationPath(present, specifiedPath === '' ? undefined : specifiedPath);
+  if (path === undefined) return { file: undefined };
+  const text = await readText(run, path);
+  if (text === undefined) throw new AtelierError('not_found', `${path} cannot be read in the repository.`);
+  return { file: { path, text } };
+}
+
+async function readText(run: RunInWorkspace, path: string): Promise<string | undefined> {
+  const { exitCode, stdout } = await run(['cat', `./${path}`]);
+  return exitCode === 0 ? stdout : undefined;
+}
+
+async function namedConfigurations(run: RunInWorkspace): Promise<string[]> {
+  const { exitCode, stdout } = await run(['ls', '-1', './.devcontainer']);
+  if (exitCode !== 0) return [];
+  const folders = stdout.split('\n').filter((name) => name !== '' && !name.startsWith('.'));
+  return existing(
+    run,
+    folders.slice(0, foldersMax).map((folder) => `.devcontainer/${folder}/devcontainer.json`),
+  );
+}
+
+async function existing(run: RunInWorkspace, paths: readonly string[]): Promise<string[]> {
+  const found: string[] = [];
+  for (const path of paths) {
+    if ((await run(['test', '-f', `./${path}`])).exitCode === 0) found.push(path);
+  }
+  return found;
+}

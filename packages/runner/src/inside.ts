@@ -1,0 +1,173 @@
+/**
+ * What an environment is like inside: folders, users, variables and commands, from its spec, the
+ * configuration that was read and the image. Pure, and computed anew whenever it is needed.
+ */
+import type { DesiredEnvironment } from '@atelier/api/atelier/runner_link';
+import { SupervisorSpecSchema, type SupervisorSpec, type SupervisorStatus } from '@atelier/api/atelier/supervisor';
+import { StepPhase } from '@atelier/api/atelier/environment_detail';
+import type { Environment } from '@atelier/api/gitpod/environment';
+import {
+  containerEnvironment,
+  planLifecycle,
+  planWorkspace,
+  remoteEnvironment,
+  resolveUsers,
+  substitute,
+  type LifecycleStep,
+} from '@atelier/devcontainer';
+import type { ImageConfiguration, InstanceLimits } from '@atelier/driver';
+import type { EnvironmentObserved, EnvironmentRecord } from '@atelier/reconcile';
+import { create } from '@bufbuild/protobuf';
+import type { ReadConfiguration } from './configuration.ts';
+import { workspacesFolder } from './content/source.ts';
+
+/** What an environment is like inside. */
+export interface Inside {
+  readonly mountTarget: string;
+  readonly workspaceFolder: string;
+  /** Whom commands, terminals and editors run as. */
+  readonly user: string;
+  /** Variables of PID 1 and so of everything. */
+  readonly containerVariables: Readonly<Record<string, string>>;
+  /** Variables of commands, terminals and editors. */
+  readonly userVariables: Readonly<Record<string, string>>;
+  /** What runs inside, in its order. */
+  readonly lifecycle: readonly LifecycleStep[];
+  readonly warnings: readonly string[];
+}
+
+/** Describes the inside. `folder` is the name of the repository's folder. */
+export function insideOf(
+  read: ReadConfiguration,
+  image: ImageConfiguration | undefined,
+  folder: string,
+): Inside {
+  const localWorkspaceFolder = `${workspacesFolder}/${folder}`;
+  const imageVariables = Object.fromEntries((image?.environment ?? []).map(splitVariable));
+  const first = substitute(read.configuration, { localWorkspaceFolder });
+  const container = containerEnvironment(first.configuration, imageVariables);
+  const { configuration, warnings } = substitute(read.configuration, {
+    localWorkspaceFolder,
+    containerEnv: container,
+  });
+  const workspace = planWorkspace(configuration, localWorkspaceFolder);
+  const containerVariables = containerEnvironment(configuration, imageVariables);
+  return {
+    mountTarget: workspace.mountSubfolder === '.' ? workspace.mountTarget : localWorkspaceFolder,
+    workspaceFolder: workspace.folder,
+    user: resolveUsers(configuration, image?.user).remoteUser,
+    containerVariables,
+    userVariables: remoteEnvironment(configuration, containerVariables),
+    lifecycle: planLifecycle(configuration, { firstStart: true }).steps.filter(
+      ({ runsIn }) => runsIn === 'environment',
+    ),
+    warnings: [...read.warnings, ...warnings, ...workspace.warnings],
+  };
+}
+
+function splitVariable(text: string): [string, string] {
+  const equals = text.indexOf('=');
+  return equals < 0 ? [text, ''] : [text.slice(0, equals), text.slice(equals + 1)];
+}
+
+/** The session under which a life-cycle command runs once: the dev container's, or the present boot. */
+function sessionOf(step: LifecycleStep, record: EnvironmentRecord): string {
+  return step.once === 'session' ? (record.rootSession ?? '') : (record.boot ?? '');
+}
+
+/** The whole desired state of an environment's supervisor; its revision is the client's to set. */
+export function supervisorSpecOf(
+  desired: DesiredEnvironment,
+  inside: Inside,
+  record: EnvironmentRecord,
+): SupervisorSpec {
+  const { environment, services, executions } = desired;
+  const spec = environment?.spec;
+  return create(SupervisorSpecSchema, {
+    environmentId: environment?.id ?? '',
+    user: inside.user,
+    workspaceFolder: inside.workspaceFolder,
+    environment: { ...inside.userVariables },
+    lifecycle: inside.lifecycle.map((step) => ({
+      name: step.name,
+      session: sessionOf(step, record),
+      entries: step.parallel.map(({ label, argv }) => ({
+        label: label === step.name ? '' : label,
+        arguments: argv,
+      })),
+    })),
+    automationsFilePath: spec?.automationsFile?.automationsFilePath ?? '',
+    automationsSession: spec?.automationsFile?.session ?? '',
+    services,
+    executions,
+    // Another user after a rebuild has to own the workspace as well.
+    ownershipSession: `${record.contentSession ?? ''}:${inside.user}`,
+    git: (spec?.content?.initializer?.specs.length ?? 0) > 0,
+  });
+}
+
+type LifecycleFacts = Pick<
+  NonNullable<EnvironmentObserved['supervisor']>,
+  'lifecycle' | 'lifecycleMessage'
+>;
+
+/** What the commands that have to be waited for are doing, as the supervisor reports it. */
+export function lifecycleFacts(
+  inside: Inside,
+  record: EnvironmentRecord,
+  status: SupervisorStatus | undefined,
+): LifecycleFacts {
+  const awaited = inside.lifecycle.filter((step) => step.awaited);
+  if (awaited.length === 0) return { lifecycle: 'none' };
+  for (const step of awaited) {
+    const report = status?.lifecycle.find(
+      ({ name, session }) => name === step.name && session === sessionOf(step, record),
+    );
+    switch (report?.phase) {
+      case StepPhase.SUCCEEDED:
+      case StepPhase.SKIPPED:
+        continue;
+      case StepPhase.FAILED: {
+        const said = report.message === '' ? '' : ` ${report.message}`;
+        return {
+          lifecycle: 'failed',
+          lifecycleMessage: `${step.name} failed with exit code ${report.exitCode}.${said} Its output is in the log lifecycle/${step.name}.`,
+        };
+      }
+      default:
+        return { lifecycle: 'running' };
+    }
+  }
+  return { lifecycle: 'succeeded' };
+}
+
+/** The environment's name as a host name: lower case letters, digits and dashes. */
+export function hostnameOf(environment: Environment | undefined): string {
+  const name = (environment?.metadata?.name ?? '')
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+    .replace(/^-+/, '')
+    .slice(0, 63)
+    .replace(/-+$/, '');
+  return name === '' ? 'environment' : name;
+}
+
+/** The limits of an environment class, each a whole number within its bounds or the runner's default. */
+export function limitsOf(desired: DesiredEnvironment, defaults: InstanceLimits): InstanceLimits {
+  const values = new Map(
+    (desired.environmentClass?.configuration ?? []).map(({ key, value }) => [key, value]),
+  );
+  const read = (key: string, minimum: number, maximum: number): number | undefined => {
+    const text = values.get(key) ?? '';
+    if (!/^\d{1,15}$/.test(text)) return undefined;
+    return Math.min(maximum, Math.max(minimum, Number(text)));
+  };
+  const mebibytes = read('memoryMib', 64, 1 << 24);
+  return {
+    cpuWeight: read('cpuWeight', 1, 10_000) ?? defaults.cpuWeight,
+    memoryBytesMax:
+      read('memoryBytesMax', 64 << 20, 2 ** 44) ??
+      (mebibytes === undefined ? defaults.memoryBytesMax : mebibytes * 1024 * 1024),
+    processesMax: read('processesMax', 64, 1_000_000) ?? defaults.processesMax,
+  };
+}

@@ -1,0 +1,31 @@
+/** PID 1 of the main instance runs. */
+import { AtelierError, instanceName } from '@atelier/api';
+import { loadInside } from '../environment.ts';
+import { hostnameOf, limitsOf } from '../inside.ts';
+import type { StepFunction } from './step.ts';
+
+/** Starts the instance on its root layer; its supervisor is listened for before it can dial. */
+export const instanceStep: StepFunction = async (context, planned) => {
+  const { parts, memory, environmentId, desired, record } = context;
+  const { driver, settings } = parts;
+  const { generation } = planned;
+  if (generation === undefined) {
+    throw new AtelierError('internal', `The instance of ${environmentId} was planned without a root layer.`);
+  }
+  const image =
+    record.rootDigest === undefined ? undefined : await driver.images.inspect(record.rootDigest);
+  const { inside } = await loadInside(parts, desired, record, image?.configuration);
+  const name = instanceName(environmentId, 'main', generation);
+  await memory.clientFor(name).listen();
+  await driver.instances.start({
+    name,
+    environmentId,
+    root: { kind: 'disk', generation },
+    mounts: [{ kind: 'workspace', target: inside.mountTarget }],
+    network: 'attached',
+    environment: { ...inside.containerVariables, ATELIER_BOOT: planned.session },
+    hostname: hostnameOf(desired.environment),
+    limits: limitsOf(desired, settings.limits),
+  });
+  return {};
+};

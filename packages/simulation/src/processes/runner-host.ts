@@ -1,0 +1,106 @@
+/** The machine of the runner: it runs the real runner over driver, disk and network, and again after a crash. */
+import type { Random } from '@atelier/api';
+import type { Driver } from '@atelier/driver';
+import { createSimulatedDriver } from '@atelier/driver-simulated';
+import { defaultDeadlines, type PassOutcome } from '@atelier/reconcile';
+import {
+  createRunner,
+  defaultPlaneLinkSettings,
+  type LedgerStorage,
+  type RecordStorage,
+  type Runner,
+  type RunnerSettings,
+} from '@atelier/runner';
+import { SimulatedProcess } from '../world/process.ts';
+import { between } from '../world/random.ts';
+import type { World } from '../world/world.ts';
+import { ledgerStorage, logStorage, recordStorage } from './runner-storage.ts';
+
+const restartMs = 3000;
+const driverLatencyMsMax = 40;
+const limits = { cpuWeight: 100, memoryBytesMax: 4 * 1024 ** 3, processesMax: 4096 };
+
+const settings: RunnerSettings = {
+  deadlines: defaultDeadlines,
+  networkPolicy: { egress: 'internet', privateRanges: false },
+  limits,
+  throwawayLimits: limits,
+  home: '',
+  link: defaultPlaneLinkSettings,
+  reportIntervalMs: 500,
+  garbageIntervalMs: 5 * 60_000,
+  concurrency: 8,
+  backoff: { initialMs: 500, maxMs: 30_000 },
+};
+
+/** What a planted defect changes between the runner and its world. */
+export interface RunnerDefect {
+  driver?(driver: Driver, world: World): Driver;
+  ledger?(ledger: LedgerStorage, world: World): LedgerStorage;
+  records?(records: RecordStorage, world: World): RecordStorage;
+}
+
+/** The runner of a world. */
+export class RunnerHost {
+  /** The present run; undefined between a crash and the restart. */
+  process: SimulatedProcess | undefined;
+  runner: Runner | undefined;
+  readonly #world: World;
+  readonly #runnerId: string;
+  readonly #random: Random;
+  readonly #logs = logStorage();
+  readonly #defect: RunnerDefect;
+  readonly #onOutcome: (outcome: PassOutcome) => void;
+
+  constructor(
+    world: World,
+    runnerId: string,
+    onOutcome: (outcome: PassOutcome) => void,
+    defect: RunnerDefect = {},
+  ) {
+    this.#world = world;
+    this.#runnerId = runnerId;
+    this.#random = world.random('runner');
+    this.#defect = defect;
+    this.#onOutcome = onOutcome;
+  }
+
+  /** Starts the runner; it is started again a while after each crash. */
+  start(): void {
+    const world = this.#world;
+    const process = new SimulatedProcess(world.clock);
+    this.process = process;
+    const { clock, machine, driverFaults: faults } = world;
+    const raw = createSimulatedDriver({ clock, random: world.random('driver faults'), machine, faults });
+    const driver = this.#defect.driver?.(raw, world) ?? raw;
+    process.onKill(() => {
+      this.process = undefined;
+      this.runner = undefined;
+      void raw.close();
+      world.disk.crash();
+      world.clock.timer(restartMs, () => this.start());
+    });
+    const ledger = ledgerStorage(world.disk);
+    const records = recordStorage(world.disk);
+    const runner = createRunner({
+      clock: process.clock(),
+      random: this.#random,
+      driver: process.gate(driver, () => between(this.#random, 1, driverLatencyMsMax)),
+      ledger: process.gate(this.#defect.ledger?.(ledger, world) ?? ledger, () => 0),
+      records: process.gate(this.#defect.records?.(records, world) ?? records, () => 0),
+      logs: process.gate(this.#logs, () => 0),
+      localFolders: { look: async (path) => ({ kind: 'folder', path }) },
+      dial: (requests, signal) => world.network.dial(process, requests, signal),
+      identity: { runnerId: this.#runnerId, publicKey: new Uint8Array(32) },
+      settings,
+      capabilities: [],
+      gatewayUrl: () => '',
+      onOutcome: (outcome) => {
+        if (process.alive) this.#onOutcome(outcome);
+      },
+    });
+    this.runner = runner;
+    // A runner that cannot start ends, and whoever supervises it starts it again.
+    void runner.start().catch(() => process.kill());
+  }
+}

@@ -1,0 +1,212 @@
+/** One run: a world with its processes, users and accidents, watched by the oracles. */
+import { EnvironmentPhase, type Environment } from '@atelier/api/gitpod/environment';
+import type { PassOutcome } from '@atelier/reconcile';
+import { kinds } from '@atelier/store';
+import { startAccidents } from './accidents.ts';
+import { createOracles, type EnvironmentView, type Violation, type WorldView } from './oracles.ts';
+import { PlaneHost } from './processes/plane-host.ts';
+import { RunnerHost, type RunnerDefect } from './processes/runner-host.ts';
+import { recordedIds } from './processes/runner-storage.ts';
+import type { MemoryRecord } from './store/record.ts';
+import { actionNames, repositories, User, type ActionName, type EnvironmentLook } from './users.ts';
+import { calmWorld, faultKinds, roughWorld, type FaultKind, type WorldFaults } from './world/faults.ts';
+import { World } from './world/world.ts';
+
+/** What is run. */
+export interface RunOptions {
+  readonly seed: number;
+  /** Users, each with one environment at a time. */
+  readonly environments: number;
+  /** Hours with faults; then the world calms down and has to come to rest. */
+  readonly hours: number;
+  readonly faults?: WorldFaults | undefined;
+  /** A planted defect that the oracles must find. */
+  readonly defect?: RunnerDefect | undefined;
+  /** Hears of everything that happens: for a person who looks into a seed. */
+  readonly tell?: ((atMs: number, line: string) => void) | undefined;
+  /** Stops at the first violation. */
+  readonly stopAtFirst?: boolean | undefined;
+}
+
+/** What came of a run. */
+export interface RunReport {
+  readonly seed: number;
+  readonly environmentHours: number;
+  readonly passes: number;
+  readonly faults: Readonly<Record<FaultKind, number>>;
+  readonly actions: Readonly<Record<ActionName, number>>;
+  /** How often each phase was entered, by its name. */
+  readonly phases: Readonly<Record<string, number>>;
+  readonly violations: readonly Violation[];
+  /** Equal for equal seeds and options. */
+  readonly digest: string;
+}
+
+const hourMs = 60 * 60_000;
+/** After the last fault everything has to come to rest within this time. */
+const calmMs = 4 * hourMs;
+const userPauseMeanMs = 6 * 60_000;
+
+/** Runs a world from its first moment to its rest. */
+export async function simulate(options: RunOptions): Promise<RunReport> {
+  const run = new Run(options);
+  await run.go();
+  return run.report();
+}
+
+/** A row of the store: the plane fills both in when it makes one. */
+type WholeEnvironment = Environment & Required<Pick<EnvironmentView, 'spec' | 'status'>>;
+
+class Run {
+  readonly #options: RunOptions;
+  readonly #world: World;
+  readonly #plane: PlaneHost;
+  readonly #runner: RunnerHost;
+  readonly #users: User[];
+  readonly #check = createOracles();
+  readonly #views = new Map<string, { revision: bigint; view: EnvironmentView }>();
+  readonly #gone = new Set<string>();
+  readonly #phases: Record<string, number> = {};
+  readonly #violations: Violation[] = [];
+  #recorded: { readonly version: number; readonly ids: ReadonlySet<string> } | undefined;
+  #passes = 0;
+
+  constructor(options: RunOptions) {
+    this.#options = options;
+    this.#world = new World(options.seed, options.tell);
+    for (const [url, files] of Object.entries(repositories)) this.#world.machine.repositories.set(url, files);
+    this.#plane = new PlaneHost(this.#world);
+    const onOutcome = ({ key, outcome }: PassOutcome): void => {
+      this.#passes += 1;
+      const why =
+        outcome.kind === 'retry' ? String(outcome.error) : outcome.kind === 'failed' ? outcome.reason : '';
+      this.#world.detail(`pass ${key} ${outcome.kind} ${why}`);
+    };
+    this.#runner = new RunnerHost(this.#world, this.#plane.runnerId, onOutcome, options.defect);
+    const userOptions = {
+      world: this.#world,
+      client: () => this.#plane.client,
+      look: (id: string) => this.#look(id),
+      pauseMeanMs: userPauseMeanMs,
+    };
+    this.#users = Array.from(
+      { length: options.environments },
+      (_, index) => new User(userOptions, `u${index}`),
+    );
+  }
+
+  async go(): Promise<void> {
+    const world = this.#world;
+    const startMs = world.clock.nowMs();
+    await this.#plane.prepare();
+    world.setFaults(this.#options.faults ?? roughWorld);
+    this.#plane.start();
+    this.#runner.start();
+    startAccidents(world, this.#plane, this.#runner);
+    for (const user of this.#users) user.start();
+    const roughEndMs = startMs + this.#options.hours * hourMs;
+    await world.clock.runUntil(roughEndMs, () => this.#judge());
+    if (this.#isOver()) return;
+    world.setFaults(calmWorld);
+    world.network.heal();
+    for (const user of this.#users) user.stop();
+    await world.clock.runUntil(roughEndMs + calmMs, () => this.#judge());
+  }
+
+  report(): RunReport {
+    const { seed, environments, hours } = this.#options;
+    const count = <Name extends string>(names: readonly Name[], of: (name: Name) => number) =>
+      Object.fromEntries(names.map((name) => [name, of(name)])) as Record<Name, number>;
+    return {
+      seed,
+      environmentHours: environments * hours,
+      passes: this.#passes,
+      faults: count(faultKinds, (kind) => this.#world.counts.get(kind) ?? 0),
+      actions: count(actionNames, (name) =>
+        this.#users.reduce((sum, { actions }) => sum + (actions.get(name) ?? 0), 0),
+      ),
+      phases: this.#phases,
+      violations: this.#violations,
+      digest: this.#world.digest(),
+    };
+  }
+
+  /** Asks the oracles; true when the run is over. */
+  #judge(): boolean {
+    for (const violation of this.#check(this.#view())) {
+      this.#violations.push(violation);
+      this.#world.note(`violation ${violation.oracle} ${violation.environmentId} ${violation.message}`);
+    }
+    return this.#isOver();
+  }
+
+  #isOver(): boolean {
+    return this.#options.stopAtFirst === true && this.#violations.length > 0;
+  }
+
+  #view(): WorldView {
+    const { clock, machine, network } = this.#world;
+    const linked = this.#runner.runner?.planeState().state === 'connected';
+    return {
+      nowMs: clock.nowMs(),
+      machine,
+      environments: this.#environments(),
+      goneIds: this.#gone,
+      recordedIds: this.#recordedIds(),
+      connected: linked && this.#plane.client !== undefined && !network.partitioned,
+    };
+  }
+
+  #recordedIds(): ReadonlySet<string> {
+    const { disk } = this.#world;
+    if (this.#recorded?.version !== disk.version) {
+      this.#recorded = { version: disk.version, ids: new Set(recordedIds(disk)) };
+    }
+    return this.#recorded.ids;
+  }
+
+  /** The rows of the store, each decoded once per revision. */
+  #environments(): ReadonlyMap<string, EnvironmentView> {
+    const found = new Map<string, EnvironmentView>();
+    for (const record of this.#world.database.records.values()) {
+      if (record.kind !== 'environment') continue;
+      if (record.data === undefined) this.#forget(record.id);
+      else found.set(record.id, this.#decoded(record));
+    }
+    return found;
+  }
+
+  #forget(id: string): void {
+    if (this.#gone.has(id)) return;
+    this.#gone.add(id);
+    this.#views.delete(id);
+    this.#enter(id, EnvironmentPhase.DELETED);
+  }
+
+  #decoded(record: MemoryRecord): EnvironmentView {
+    const known = this.#views.get(record.id);
+    if (known?.revision === record.revision) return known.view;
+    const { spec, status } = kinds.environment.fromJson(record.data ?? {}) as WholeEnvironment;
+    const user = this.#users.find(({ environmentId }) => environmentId === record.id);
+    const view = { id: record.id, spec, status, work: user?.work ?? new Map<string, string>() };
+    this.#views.set(record.id, { revision: record.revision, view });
+    if (known?.view.status.phase !== status.phase) this.#enter(record.id, status.phase);
+    return view;
+  }
+
+  #enter(id: string, environmentPhase: EnvironmentPhase): void {
+    const name = EnvironmentPhase[environmentPhase] ?? String(environmentPhase);
+    this.#phases[name] = (this.#phases[name] ?? 0) + 1;
+    this.#world.note(`phase ${id} ${name}`);
+  }
+
+  #look(id: string): EnvironmentLook | undefined {
+    const view = this.#environments().get(id);
+    if (view === undefined) return undefined;
+    const { spec, status } = view;
+    const wished = spec.content?.session ?? '';
+    // With other content on its way, what is there now is about to go.
+    const contentSession = status.content?.session === wished ? wished : undefined;
+    return { phase: status.phase, contentSession };
+  }
+}

@@ -1,0 +1,225 @@
+/**
+ * The store in memory: the same contract as PostgreSQL, for the simulation alone. A write is whole at the
+ * moment of its call, as a transaction that holds the one write lock is at its commit.
+ */
+import { AtelierError } from '@atelier/api';
+import type { JsonValue } from '@bufbuild/protobuf';
+import {
+  kinds,
+  type Change,
+  type Changes,
+  type ChangeScope,
+  type Kind,
+  type KindValue,
+  type NewRow,
+  type Page,
+  type Query,
+  type Row,
+  type Store,
+  type UpdateOptions,
+} from '@atelier/store';
+import { listRecords } from './list.ts';
+import type { MemoryRecord } from './record.ts';
+
+/** The rows of a plane. They outlive the store objects that look at them, as a database does. */
+export class MemoryDatabase {
+  readonly records = new Map<string, MemoryRecord>();
+  readonly subscribers = new Set<() => void>();
+  revision = 0n;
+  prunedRevision = 0n;
+}
+
+/** Opens a store on a database in memory. */
+export function openMemoryStore(database = new MemoryDatabase()): Store {
+  return new MemoryStore(database);
+}
+
+class MemoryStore implements Store {
+  readonly #database: MemoryDatabase;
+
+  constructor(database: MemoryDatabase) {
+    this.#database = database;
+  }
+
+  async create<K extends Kind>(kind: K, row: NewRow<K>): Promise<Row<K>> {
+    const earlier = row.idempotencyKey === undefined ? undefined : this.#byIdempotencyKey(kind, row);
+    if (earlier?.data !== undefined) return rowOf(kind, earlier);
+    if (earlier !== undefined) {
+      const message = `${kind} ${earlier.id} was made with this key and has been deleted; come with a new key`;
+      throw new AtelierError('failed_precondition', message);
+    }
+    if (this.#database.records.has(keyOf(kind, row.id))) {
+      throw new AtelierError('already_exists', `a resource with the id ${row.id} exists already`);
+    }
+    this.#requireFreeName(kind, row.id, row.organizationId, row.name);
+    const revision = this.#nextRevision();
+    const record: MemoryRecord = {
+      kind,
+      id: row.id,
+      organizationId: row.organizationId,
+      environmentId: row.environmentId ?? '',
+      revision,
+      createdRevision: revision,
+      contentRevision: revision,
+      name: row.name,
+      idempotencyKey: row.idempotencyKey,
+      ...encoded(kind, row.value),
+    };
+    this.#database.records.set(keyOf(kind, row.id), record);
+    this.#announce();
+    return rowOf(kind, record);
+  }
+
+  async get<K extends Kind>(kind: K, id: string): Promise<Row<K> | undefined> {
+    const record = this.#live(kind, id);
+    return record && rowOf(kind, record);
+  }
+
+  async list<K extends Kind>(kind: K, query: Query): Promise<Page<K>> {
+    requireText(query.search ?? '');
+    const { records, nextToken, total } = listRecords(this.#database.records.values(), kind, query);
+    const page: Page<K> = { rows: records.map((record) => rowOf(kind, record)), nextToken };
+    return query.count === true ? { ...page, total } : page;
+  }
+
+  async update<K extends Kind>(
+    kind: K,
+    id: string,
+    change: (value: KindValue<K>) => KindValue<K> | undefined,
+    options: UpdateOptions = {},
+  ): Promise<Row<K>> {
+    const record = this.#live(kind, id);
+    if (record === undefined) throw new AtelierError('not_found', `${kind} ${id} does not exist`);
+    if (options.expectedRevision !== undefined && options.expectedRevision !== record.revision) {
+      throw new AtelierError('aborted', `${kind} ${id} was changed by somebody else; read it again`);
+    }
+    const value = change(rowOf(kind, record).value);
+    if (value === undefined) return rowOf(kind, record);
+    if (options.name !== undefined) this.#requireFreeName(kind, id, record.organizationId, options.name);
+    record.revision = this.#nextRevision();
+    if (options.statusOnly !== true) record.contentRevision = record.revision;
+    record.name = options.name ?? record.name;
+    Object.assign(record, encoded(kind, value));
+    this.#announce();
+    return rowOf(kind, record);
+  }
+
+  async delete(kind: Kind, id: string): Promise<boolean> {
+    const record = this.#live(kind, id);
+    if (record === undefined) return false;
+    const owned = [...this.#database.records.values()].filter(
+      ({ environmentId, data }) => kind === 'environment' && environmentId === id && data !== undefined,
+    );
+    for (const doomed of [...owned, record]) {
+      doomed.data = undefined;
+      doomed.attributes = {};
+      doomed.revision = this.#nextRevision();
+    }
+    this.#announce();
+    return true;
+  }
+
+  async changesSince(cursor: bigint, scope: ChangeScope): Promise<Changes> {
+    const { revision: newest, prunedRevision } = this.#database;
+    if (cursor < prunedRevision) return { resync: true, changes: [], revision: newest };
+    const records = [...this.#database.records.values()]
+      .filter((record) => record.revision > cursor && inScope(record, scope))
+      .toSorted((one, other) => Number(one.revision - other.revision));
+    return { resync: false, changes: records.map(changeOf), revision: newest };
+  }
+
+  async revision(): Promise<bigint> {
+    return this.#database.revision;
+  }
+
+  async subscribe(wake: () => void): Promise<{ close(): Promise<void> }> {
+    this.#database.subscribers.add(wake);
+    return { close: async () => void this.#database.subscribers.delete(wake) };
+  }
+
+  async prune(revision: bigint): Promise<void> {
+    const { records } = this.#database;
+    for (const [key, record] of records) {
+      if (record.data !== undefined || record.revision > revision) continue;
+      records.delete(key);
+      if (record.revision > this.#database.prunedRevision) this.#database.prunedRevision = record.revision;
+    }
+  }
+
+  async close(): Promise<void> {}
+
+  #live(kind: Kind, id: string): MemoryRecord | undefined {
+    requireText(id);
+    const record = this.#database.records.get(keyOf(kind, id));
+    return record?.data === undefined ? undefined : record;
+  }
+
+  #byIdempotencyKey(kind: Kind, row: NewRow<Kind>): MemoryRecord | undefined {
+    return [...this.#database.records.values()].find(
+      (record) =>
+        record.kind === kind &&
+        record.organizationId === row.organizationId &&
+        record.idempotencyKey === row.idempotencyKey,
+    );
+  }
+
+  #requireFreeName(kind: Kind, id: string, organizationId: string, name: NewRow<Kind>['name']): void {
+    if (name === undefined) return;
+    const taken = [...this.#database.records.values()].some(
+      (record) =>
+        record.kind === kind &&
+        record.id !== id &&
+        record.organizationId === organizationId &&
+        record.data !== undefined &&
+        record.name?.owner === name.owner &&
+        record.name.text === name.text,
+    );
+    if (taken) throw new AtelierError('already_exists', 'the name is taken; choose another one');
+  }
+
+  #nextRevision(): bigint {
+    this.#database.revision += 1n;
+    return this.#database.revision;
+  }
+
+  #announce(): void {
+    for (const wake of this.#database.subscribers) queueMicrotask(wake);
+  }
+}
+
+/** PostgreSQL has no zero character in its texts, so the contract refuses it. */
+function requireText(text: string): void {
+  if (!text.includes('\0')) return;
+  throw new AtelierError('invalid_argument', 'the text holds a zero character, which cannot be stored');
+}
+
+function keyOf(kind: Kind, id: string): string {
+  return `${kind}/${id}`;
+}
+
+function encoded<K extends Kind>(kind: K, value: KindValue<K>): Pick<MemoryRecord, 'attributes' | 'data'> {
+  const definition = kinds[kind];
+  const data = definition.toJson(value);
+  requireText(JSON.stringify(data).replaceAll(String.raw`\u0000`, '\0'));
+  return { attributes: definition.attributes(value), data };
+}
+
+function rowOf<K extends Kind>(kind: K, record: MemoryRecord): Row<K> {
+  const { id, organizationId, environmentId, revision, createdRevision, contentRevision } = record;
+  const value = kinds[kind].fromJson(record.data as JsonValue);
+  return { kind, id, organizationId, environmentId, revision, createdRevision, contentRevision, value };
+}
+
+function changeOf(record: MemoryRecord): Change {
+  if (record.data !== undefined) return { type: 'row', row: rowOf(record.kind, record) };
+  const { kind, id, organizationId, environmentId, revision } = record;
+  return { type: 'deleted', kind, id, organizationId, environmentId, revision };
+}
+
+function inScope(record: MemoryRecord, scope: ChangeScope): boolean {
+  const { organizationId, environmentId, kinds: wanted } = scope;
+  if (organizationId !== undefined && record.organizationId !== organizationId) return false;
+  if (wanted !== undefined && !wanted.includes(record.kind)) return false;
+  if (environmentId === undefined || record.environmentId === environmentId) return true;
+  return record.kind === 'environment' && record.id === environmentId;
+}

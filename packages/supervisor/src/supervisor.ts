@@ -1,0 +1,207 @@
+/** The supervisor: takes a spec, drives everything inside towards it, and says what it sees. */
+import { create } from '@bufbuild/protobuf';
+import { sleep } from '@atelier/api';
+import type { ListeningPort } from '@atelier/api/atelier/environment_detail';
+import {
+  SupervisorSpecSchema,
+  SupervisorStatusSchema,
+  type AutomationsFileStatus,
+  type SupervisorSpec,
+  type SupervisorStatus,
+} from '@atelier/api/atelier/supervisor';
+import type { EnvironmentGitStatus } from '@atelier/api/gitpod/git_status';
+import { ActivityWatch } from './activity.ts';
+import { Automations } from './automations/automations.ts';
+import { readAutomationsFile } from './automations/file.ts';
+import { Lifecycle, type CommandSurroundings } from './lifecycle.ts';
+import { Logs } from './logs.ts';
+import type { Machine } from './machine.ts';
+import { Observer } from './observer.ts';
+import { giveOwnership } from './ownership.ts';
+import { ProcessTable } from './processes/table.ts';
+import { StatusBoard } from './status.ts';
+import { resolveUser } from './users.ts';
+
+/** How often the machine is asked whether the last processes have ended. */
+const endPollMs = 20;
+
+/** Everything that goes on inside one environment. It knows nothing of connections. */
+export class Supervisor {
+  readonly machine: Machine;
+  readonly startedAtMs: number;
+  readonly logs = new Logs();
+  readonly board: StatusBoard<SupervisorStatus>;
+  readonly processes: ProcessTable;
+  readonly activity: ActivityWatch;
+  /** Executions by EnvironmentOpsService.Exec that run now. */
+  runningExecutions = 0;
+  readonly #lifecycle: Lifecycle;
+  readonly #automations: Automations;
+  readonly #observer: Observer;
+  #spec: SupervisorSpec = create(SupervisorSpecSchema, { workspaceFolder: '/' });
+  #userFailure = '';
+  #ownership: { readonly session: string; readonly failure: string } = { session: '', failure: '' };
+  #ownershipUnderWay = '';
+  #file: AutomationsFileStatus | undefined;
+  #fileSession = '';
+  #ports: readonly ListeningPort[] = [];
+  #git: EnvironmentGitStatus | undefined;
+  #ending: Promise<void> | undefined;
+
+  constructor(machine: Machine) {
+    this.machine = machine;
+    this.startedAtMs = machine.clock.nowMs();
+    const change = (): void => this.board.change();
+    this.board = new StatusBoard(machine.clock, () => this.status());
+    this.processes = new ProcessTable(machine, change);
+    this.activity = new ActivityWatch(machine.clock, change);
+    this.#lifecycle = new Lifecycle(machine, this.logs, change);
+    this.#automations = new Automations(machine, this.logs, change);
+    this.#observer = new Observer(machine, {
+      isWanted: () => this.board.isWatched,
+      git: () => (this.#spec.git && this.#userFailure === '' ? this.surroundings() : undefined),
+      isBusy: () => this.#isBusy(),
+      onPorts: (ports) => {
+        this.#ports = ports;
+        change();
+      },
+      onGit: (git) => {
+        this.#git = git;
+        change();
+      },
+    });
+  }
+
+  /** The user, folder and variables of everything that names none. */
+  surroundings(): CommandSurroundings {
+    const { user, workspaceFolder, environment } = this.#spec;
+    return { user, workingDirectory: workspaceFolder || '/', environment };
+  }
+
+  /** Takes a spec; an older revision than the present one is ignored. Returns at once. */
+  apply(spec: SupervisorSpec): void {
+    if (spec.revision < this.#spec.revision || this.#ending) return;
+    this.#spec = spec;
+    const user = resolveUser(this.machine, spec.user);
+    this.#userFailure = 'failure' in user ? user.failure : '';
+    this.board.change();
+    if ('failure' in user) return;
+    if (spec.ownershipSession === '' || spec.ownershipSession === this.#ownership.session)
+      return this.#proceed();
+    if (this.#ownershipUnderWay !== '') return;
+    const session = spec.ownershipSession;
+    this.#ownershipUnderWay = session;
+    void giveOwnership(spec.workspaceFolder, user).then((failure) => {
+      this.#ownershipUnderWay = '';
+      this.#ownership = { session, failure };
+      this.board.change();
+      this.apply(this.#spec);
+    });
+  }
+
+  /** What is seen now. */
+  status(): SupervisorStatus {
+    const executions = this.processes.running().filter((process) => !process.size).length;
+    return create(SupervisorStatusSchema, {
+      revision: this.#spec.revision,
+      ownershipSession: this.#ownership.session,
+      lifecycle: this.#lifecycle.status(),
+      ...(this.#file && { automationsFile: this.#file }),
+      services: this.#automations.serviceReports(),
+      executions: this.#automations.executionReports(),
+      ports: [...this.#ports],
+      ...(this.#git && { git: this.#git }),
+      activity: this.activity.facts({
+        openTerminals: this.processes.running().length - executions,
+        runningTasks: this.#automations.runningExecutions(),
+        runningExecutions: executions + this.runningExecutions,
+      }),
+      userFailure: this.#userFailure || this.#ownership.failure,
+    });
+  }
+
+  /** The status now and after each change, until `signal` is aborted. */
+  watchStatus(signal: AbortSignal): AsyncIterable<SupervisorStatus> {
+    return this.board.watch(signal, () => this.#observer.wake());
+  }
+
+  /** Reads git status now, for a client that asks. */
+  readGit(): Promise<EnvironmentGitStatus | undefined> {
+    return this.#observer.readGit();
+  }
+
+  /**
+   * Ends everything: services by their rules, then SIGTERM, SIGKILL at the deadline. Returns when nothing but
+   * the supervisor is left. A second call waits for the first; nothing can be started any more.
+   */
+  shutdown(graceMs: number): Promise<void> {
+    this.#ending ??= this.#end(graceMs);
+    return this.#ending;
+  }
+
+  /** Whether a shutdown has begun: nothing is started any more. */
+  get isEnding(): boolean {
+    return this.#ending !== undefined;
+  }
+
+  async #end(graceMs: number): Promise<void> {
+    const { clock } = this.machine;
+    const deadline = new AbortController();
+    const timer = clock.timer(graceMs, () => deadline.abort());
+    this.#observer.stop();
+    this.processes.close();
+    this.#lifecycle.stop('SIGTERM');
+    await this.#automations.end(deadline.signal);
+    this.#signalAll('SIGTERM');
+    while (!deadline.signal.aborted && this.#isAnythingLeft()) await sleep(clock, endPollMs, deadline.signal);
+    timer.cancel();
+    this.#lifecycle.stop('SIGKILL');
+    // What cannot be killed (it hangs in the kernel) must not keep the answer back for ever.
+    for (let tries = 0; tries < 100 && this.#isAnythingLeft(); tries += 1) {
+      this.#signalAll('SIGKILL');
+      await sleep(clock, endPollMs);
+    }
+  }
+
+  #isAnythingLeft(): boolean {
+    return this.processes.running().length > 0 || (this.machine.strangers() ?? []).length > 0;
+  }
+
+  #signalAll(signal: NodeJS.Signals): void {
+    for (const process of this.processes.running()) {
+      // An interactive shell ignores SIGTERM; the end of its terminal is what it understands.
+      if (process.size && signal === 'SIGTERM') process.signal('SIGHUP');
+      process.signal(signal);
+    }
+    for (const pid of this.machine.strangers() ?? []) {
+      try {
+        process.kill(pid, signal);
+      } catch {
+        // It ended in between.
+      }
+    }
+  }
+
+  /** Goes on once the workspace belongs to its user. */
+  #proceed(): void {
+    const { lifecycle, services, executions, automationsSession, automationsFilePath, workspaceFolder } =
+      this.#spec;
+    const surroundings = this.surroundings();
+    this.#lifecycle.apply(lifecycle, surroundings);
+    this.#automations.apply(services, executions, surroundings);
+    this.#observer.wake();
+    if (automationsSession === '' || automationsSession === this.#fileSession) return;
+    this.#fileSession = automationsSession;
+    void readAutomationsFile(workspaceFolder, automationsFilePath, automationsSession).then((status) => {
+      if (status.session !== this.#fileSession) return;
+      this.#file = status;
+      this.board.change();
+    });
+  }
+
+  #isBusy(): boolean {
+    const { lastInputAtMs } = this.activity;
+    const recent = lastInputAtMs !== undefined && this.machine.clock.nowMs() - lastInputAtMs < 60_000;
+    return recent || this.runningExecutions > 0 || this.#automations.runningExecutions() > 0;
+  }
+}
