@@ -48,7 +48,7 @@ async function allPages<Item>(
   read: (token: string) => Promise<{ items: Item[]; pagination: PaginationResponse | undefined }>,
 ): Promise<Item[]> {
   const all: Item[] = [];
-  for (let token = ''; ; ) {
+  for (let token = ''; ;) {
     const { items, pagination } = await read(token);
     all.push(...items);
     token = pagination?.nextToken ?? '';
@@ -61,7 +61,10 @@ function createdOf({ metadata }: TaskExecution): number {
 }
 
 /** The last execution of a task; undefined when it never ran. */
-export function lastExecution(executions: readonly TaskExecution[], taskId: string): TaskExecution | undefined {
+export function lastExecution(
+  executions: readonly TaskExecution[],
+  taskId: string,
+): TaskExecution | undefined {
   return executions.findLast(({ metadata }) => metadata?.taskId === taskId);
 }
 

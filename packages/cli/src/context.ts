@@ -1,6 +1,5 @@
 /** What every command is given. */
-import { readFileSync } from 'node:fs';
-import { AtelierError } from '@atelier/api';
+import { readFile } from 'node:fs/promises';
 import type { AtelierClient } from '@atelier/sdk';
 import { homeOf, type Home } from './daemon/home.ts';
 import type { DaemonRecord } from './daemon/record.ts';
@@ -48,7 +47,12 @@ export function createContext(system: System, version: string): CommandContext {
         import('@atelier/sdk'),
       ]);
       const daemon = await ensureDaemon(context.starter());
-      client = createClient({ url: daemon.url, token: readToken(daemon), clock: system.clock, random: system.random });
+      client = createClient({
+        url: daemon.url,
+        token: await readToken(daemon),
+        clock: system.clock,
+        random: system.random,
+      });
       return client;
     },
     starter: () => ({
@@ -73,10 +77,12 @@ function showStep(progress: Progress, system: System, label: string, tookMs: num
   progress.update([{ key: `daemon/${label}`, label, state, message: '', ...time }]);
 }
 
-function readToken({ tokenFile }: DaemonRecord): string {
+async function readToken({ tokenFile }: DaemonRecord): Promise<string> {
   try {
-    return readFileSync(tokenFile, 'utf8').trim();
+    return (await readFile(tokenFile, 'utf8')).trim();
   } catch (cause) {
-    throw new AtelierError('permission_denied', `the token in ${tokenFile} cannot be read: are you its owner?`, { cause });
+    const { AtelierError } = await import('@atelier/api');
+    const message = `the token in ${tokenFile} cannot be read: are you its owner?`;
+    throw new AtelierError('permission_denied', message, { cause });
   }
 }

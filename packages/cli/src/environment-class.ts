@@ -10,8 +10,13 @@ export async function findClass(client: AtelierClient, reference: string): Promi
     .service(EnvironmentService)
     .listEnvironmentClasses({ pagination: { pageSize: 100 }, filter: { canCreateEnvironments: true } });
   const wanted = reference.toLowerCase();
-  const found = environmentClasses.find(({ id, displayName }) => id === reference || displayName.toLowerCase() === wanted);
+  const found = environmentClasses.find(
+    ({ id, displayName }) => id === reference || displayName.toLowerCase() === wanted,
+  );
   if (found) return found;
   const names = environmentClasses.map(({ displayName }) => displayName).sort();
-  throw new AtelierError('not_found', `there is no environment class ${JSON.stringify(reference)}; there are: ${names.join(', ')}`);
+  throw new AtelierError(
+    'not_found',
+    `there is no environment class ${JSON.stringify(reference)}; there are: ${names.join(', ')}`,
+  );
 }

@@ -14,7 +14,7 @@ import {
 import { durationMs, timestampMs, type Duration, type Timestamp } from '@bufbuild/protobuf/wkt';
 import type { ProgressStep } from './output/progress.ts';
 
-/** Its name. */
+/** Its name, or its id while it has none. */
 export function nameOf(environment: Environment | undefined): string {
   return environment?.metadata?.name || environment?.id || '';
 }
@@ -29,7 +29,9 @@ export function phaseOf(environment: Environment): string {
 
 /** Whether it runs without its dev container, so that somebody can mend it from inside. */
 export function isRecovery({ status }: Environment): boolean {
-  return status?.phase === EnvironmentPhase.RUNNING && status.devcontainer?.phase === DevContainerPhase.FAILED;
+  return (
+    status?.phase === EnvironmentPhase.RUNNING && status.devcontainer?.phase === DevContainerPhase.FAILED
+  );
 }
 
 /** A service's phase in small letters. */
@@ -44,7 +46,9 @@ export function executionPhaseOf(execution: TaskExecution): string {
 
 /** Ports that listen inside and are not the machinery's own, each once, in order. */
 export function portsOf({ status }: Environment): number[] {
-  return [...new Set(status?.detail?.listeningPorts.map(({ port }) => port))].sort((one, other) => one - other);
+  return [...new Set(status?.detail?.listeningPorts.map(({ port }) => port))].sort(
+    (one, other) => one - other,
+  );
 }
 
 /** Everything that warns: of the environment and of its parts. */

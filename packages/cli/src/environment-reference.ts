@@ -69,7 +69,10 @@ export function contextUrlOf(source: string, workingFolder: string): string {
   }
   const folder = realpathSync(path);
   if (!statSync(folder).isDirectory()) {
-    throw new AtelierError('invalid_argument', `${path} is not a folder; give a folder or the URL of a repository`);
+    throw new AtelierError(
+      'invalid_argument',
+      `${path} is not a folder; give a folder or the URL of a repository`,
+    );
   }
   return pathToFileURL(repositoryAround(folder)).href;
 }

@@ -1,5 +1,5 @@
 /** Exit codes: 0 is success, an error has the code of its kind, and `exec` and `shell` keep 255 for Atelier itself. */
-import { toAtelierError, type ErrorCode } from '@atelier/api';
+import type { ErrorCode } from '@atelier/api';
 
 const exitCodes: Readonly<Record<ErrorCode, number>> = {
   internal: 1,
@@ -21,7 +21,10 @@ const exitCodes: Readonly<Record<ErrorCode, number>> = {
 /** The exit code of `exec` and `shell` when Atelier itself failed: every other code is the command's own. */
 export const ownFailure = 255;
 
-/** The exit code for an error. */
-export function exitCodeOf(error: unknown): number {
-  return exitCodes[toAtelierError(error).code];
+/** The exit code for a command line that cannot be understood. */
+export const misuse = exitCodes.invalid_argument;
+
+/** The exit code for an error of this code. */
+export function exitCodeOf(code: ErrorCode): number {
+  return exitCodes[code];
 }

@@ -13,7 +13,11 @@ export interface LogPrint {
 }
 
 /** Prints logs to stdout; with `follow` until they end or the person ends it. A step without output is nothing. */
-export async function printLogs(context: CommandContext, client: AtelierClient, print: LogPrint): Promise<void> {
+export async function printLogs(
+  context: CommandContext,
+  client: AtelierClient,
+  print: LogPrint,
+): Promise<void> {
   const { environmentId, targets, follow } = print;
   const ending = ownEnding(context.system);
   const [only] = targets;

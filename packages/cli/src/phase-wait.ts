@@ -5,7 +5,7 @@ import type { AtelierClient, EnvironmentView } from '@atelier/sdk';
 import type { CommandContext } from './context.ts';
 import { ownEnding } from './ending.ts';
 
-/** What is waited for. */
+/** What is waited for, and what is said meanwhile. */
 export interface PhaseWait {
   readonly label: string;
   readonly wanted: EnvironmentPhase;
@@ -27,7 +27,9 @@ export async function waitForPhase(
   const ending = ownEnding(system);
   const show = (state: 'running' | 'succeeded', message = ''): void => {
     const tookMs = system.clock.nowMs() - startedAtMs;
-    progress.update([{ key: label, label, state, startedAtMs, message, ...(state === 'succeeded' && { tookMs }) }]);
+    progress.update([
+      { key: label, label, state, startedAtMs, message, ...(state === 'succeeded' && { tookMs }) },
+    ]);
   };
   try {
     const end = await client.environments.waitFor(environmentId, (view) => arrival(view, wanted), {
@@ -45,7 +47,10 @@ export async function waitForPhase(
   }
 }
 
-function arrival({ environment }: EnvironmentView, wanted: EnvironmentPhase): { environment?: Environment } | undefined {
+function arrival(
+  { environment }: EnvironmentView,
+  wanted: EnvironmentPhase,
+): { environment?: Environment } | undefined {
   if (!environment) return {};
   if (environment.status?.phase === wanted) return { environment };
   const desired = environment.spec?.desiredPhase ?? EnvironmentPhase.UNSPECIFIED;

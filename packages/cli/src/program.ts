@@ -28,7 +28,9 @@ export function createProgram(context: CommandContext, finish: (code: number) =>
 type Act = (load: () => Promise<Action>) => (...given: unknown[]) => Promise<void>;
 
 function output(): Option {
-  return new Option('-o, --output <format>', 'how data is printed').choices(['table', 'json']).default('table');
+  return new Option('-o, --output <format>', 'how data is printed')
+    .choices(['table', 'json'])
+    .default('table');
 }
 
 function addEnvironmentCommands(program: Command, act: Act): void {
@@ -140,8 +142,12 @@ function addAutomationCommands(program: Command, act: Act): void {
       .action(
         act(async () => {
           const { run } = await import('./commands/logs.ts');
-          return (context: CommandContext, environment: string, what: string, options: { follow?: boolean }) =>
-            run(context, environment, `${name}/${what}`, options);
+          return (
+            context: CommandContext,
+            environment: string,
+            what: string,
+            options: { follow?: boolean },
+          ) => run(context, environment, `${name}/${what}`, options);
         }),
       );
   }
@@ -196,13 +202,11 @@ function addDaemonCommands(daemon: Command, act: Act): void {
     .action(act(async () => (await load()).status));
   daemon
     .command('logs')
-    .description('print the end of the daemon\'s log')
+    .description("print the end of the daemon's log")
     .option('-f, --follow', 'wait for more')
     .addHelpText('after', '\nExample: atelier daemon logs -f')
     .action(act(async () => (await load()).logs));
-  daemon
-    .command('serve <home> <options>', { hidden: true })
-    .action(act(async () => (await load()).serve));
+  daemon.command('serve <home> <options>', { hidden: true }).action(act(async () => (await load()).serve));
 }
 
 function parsePort(text: string): number {

@@ -19,7 +19,7 @@ export interface System {
   onSignal(name: NodeJS.Signals, handle: () => void): () => void;
 }
 
-/** The real machine. */
+/** The machine and the process that this runs on. */
 export const machineSystem: System = {
   clock: systemClock,
   random: systemRandom,

@@ -4,7 +4,7 @@ import { runProcess, type AtelierClient } from '@atelier/sdk';
 import type { CommandContext } from './context.ts';
 import { ownFailure } from './exit.ts';
 
-/** What to run. */
+/** What to run, and on what it runs. */
 export interface TerminalRun {
   readonly environmentId: string;
   /** Empty starts the user's login shell. */

@@ -50,19 +50,32 @@ export async function createOciDriver(options: OciDriverOptions): Promise<Driver
   const release = (environmentId: string): void => releaseNamespaces({ home, networkOf }, environmentId);
   const images = options.images ?? {
     driver: createImageDriver({
-      ...{ home, clock, host: hostVariables, cgroups, inheritance, serial, networkOf },
+      home,
+      clock,
+      host: hostVariables,
+      cgroups,
+      inheritance,
+      serial,
+      networkOf,
       releaseNamespaces: release,
     }),
     layersOf,
   };
   const listeners = makeListeners(
     home,
+    clock,
     (name) => findNamespaces(home, environmentOf(name))?.base,
     (name) => hasBundle({ home }, name),
   );
   const networks = makeNetworks({ home, clock, inheritance, serial, releaseNamespaces: release });
   const setting = {
-    ...{ home, clock, cgroups, listeners, supervisor, inheritance, networkOf },
+    home,
+    clock,
+    cgroups,
+    listeners,
+    supervisor,
+    inheritance,
+    networkOf,
     layersOf: images.layersOf,
   };
   await networks.resume();

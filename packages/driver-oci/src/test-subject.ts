@@ -26,7 +26,7 @@ import { dropClaim, claimsOf } from './claims/claims.ts';
 import { workspaceFolder } from './disks/folders.ts';
 import { findLeftovers } from './host/leftovers.ts';
 import { errnoOf } from './host/syscalls.ts';
-import { clock } from './host/system.ts';
+import { systemClock as clock } from '@atelier/api/system';
 import { openHome, type OciHome } from './home.ts';
 import { createOciDriver, type OciDriverOptions } from './index.ts';
 import { makeCgroups } from './instances/cgroup.ts';
@@ -43,7 +43,8 @@ const digests = [`sha256:${'a'.repeat(64)}`, `sha256:${'b'.repeat(64)}`] as cons
 const script = [
   'trap "exit 0" TERM',
   '[ -p /commands ] || mkfifo /commands',
-  'while :; do sh </commands; done &',
+  'exec 3<>/commands',
+  'while read -r line <&3; do sh -c "$line" 3>&- </dev/null; done &',
   'while :; do wait $!; done',
 ].join('\n');
 const waiter = ['/bin/busybox', 'sh', '-c', script];

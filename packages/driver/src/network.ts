@@ -14,7 +14,7 @@ export interface NetworkPolicy {
   readonly privateRanges: boolean;
 }
 
-/** One attachment. */
+/** One attachment, as found on the machine. */
 export interface Network {
   readonly environmentId: string;
   /** The environment's own IPv4 address; the host reaches it there. */

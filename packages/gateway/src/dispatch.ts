@@ -18,7 +18,7 @@ import {
   universalResponseToNodeResponse,
   type connectNodeAdapter,
 } from '@connectrpc/connect-node';
-import { httpStatusOf } from './http-status.ts';
+import { httpStatusOf, retryHeadersOf } from './http-status.ts';
 
 /** A request handler for node:http and node:http2 servers. */
 export type NodeHandler = ReturnType<typeof connectNodeAdapter>;
@@ -58,6 +58,8 @@ export function createDispatcher(options: DispatchOptions): NodeHandler {
     interceptors: options.interceptors,
     acceptCompression: [compressionGzip],
     readMaxBytes: options.messageBytesMax,
+    // A field that is not in our definition is nobody's business here, and must not pass through.
+    binaryOptions: { readUnknownFields: false },
     writeMaxBytes: 0xffffffff,
   });
   options.routes(router);
@@ -70,31 +72,45 @@ export function createDispatcher(options: DispatchOptions): NodeHandler {
   );
 
   async function answer(request: UniversalServerRequest): Promise<UniversalServerResponse> {
-    const path = new URL(request.url, 'http://localhost').pathname;
+    const path = new URL(request.url).pathname;
     const { methodPath, values } = await options.admit({ path, header: request.header });
     const handler = handlers.get(methodPath);
     const known = { ...request, contextValues: values ?? createContextValues() };
     if (handler?.methods.has(request.method)) return handler.run(known);
     if (options.fallback) return options.fallback(known);
-    return errorResponse({
-      code: 'unimplemented',
-      message: `${methodPath} is not implemented by this server`,
-    });
+    throw new AtelierError('unimplemented', `${request.method} ${methodPath} is not implemented by this server`);
   }
 
   return (nodeRequest, nodeResponse) => {
-    const request = universalRequestFromNodeRequest(nodeRequest, nodeResponse, undefined, undefined);
-    refuseForeignHost(nodeRequest.headers[':authority'] ?? nodeRequest.headers.host, options.hostNames)
-      .then(() => answer(request))
+    receive(nodeRequest, nodeResponse, options.hostNames)
+      .then(answer)
       .catch((thrown: unknown) => errorResponse(describe(thrown)))
       .then((response) => universalResponseToNodeResponse(response, nodeResponse))
       .catch(() => nodeResponse.destroy());
   };
 }
 
+type NodeRequest = Parameters<NodeHandler>[0];
+type NodeResponse = Parameters<NodeHandler>[1];
+
+/** The request as handlers read it. What no URL can be made of would throw where nobody catches. */
+async function receive(
+  request: NodeRequest,
+  response: NodeResponse,
+  hostNames: ReadonlySet<string>,
+): Promise<UniversalServerRequest> {
+  refuseForeignHost(request.headers[':authority'] ?? request.headers.host, hostNames);
+  if (!URL.canParse(request.url ?? '', 'http://localhost') || !request.url?.startsWith('/')) {
+    throw new AtelierError('invalid_argument', 'the request names no path of this server');
+  }
+  return universalRequestFromNodeRequest(request, response, undefined, undefined);
+}
+
 /** A browser sends the name that it was told; a name that is not ours means that a page was tricked into it. */
-async function refuseForeignHost(host: unknown, hostNames: ReadonlySet<string>): Promise<void> {
-  const name = String(host ?? '').replace(/:\d+$/, '');
+function refuseForeignHost(host: unknown, hostNames: ReadonlySet<string>): void {
+  const name = String(host ?? '')
+    .replace(/:\d+$/, '')
+    .toLowerCase();
   if (hostNames.has(name)) return;
   throw new AtelierError(
     'permission_denied',
@@ -117,7 +133,7 @@ export function errorResponse(error: WireError): UniversalServerResponse {
   const body = Buffer.from(JSON.stringify(error));
   return {
     status: httpStatusOf(error.code),
-    header: new Headers({ 'content-type': 'application/json' }),
+    header: new Headers({ 'content-type': 'application/json', ...retryHeadersOf(error.code) }),
     body: (async function* () {
       yield body;
     })(),

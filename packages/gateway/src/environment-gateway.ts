@@ -2,16 +2,17 @@
  * The runner's own port: below `/environments/<id>/` each environment's operations, processes, ports and
  * logs, for whoever has a token for it. User traffic goes here and never through the management plane.
  */
-import { AtelierError, isId, toAtelierError, toConnectError, type Clock } from '@atelier/api';
+import { AtelierError, isId, toAtelierError, type Clock } from '@atelier/api';
 import { PortService } from '@atelier/api/atelier/port';
 import { ProcessService } from '@atelier/api/atelier/process';
 import { EnvironmentOpsService } from '@atelier/api/supervisor/environment_ops';
-import { createContextKey, createContextValues, type Interceptor } from '@connectrpc/connect';
+import { createContextKey, createContextValues } from '@connectrpc/connect';
 import type { UniversalServerRequest, UniversalServerResponse } from '@connectrpc/connect/protocol';
 import type { EnvironmentAccess } from './access.ts';
 import { verifyAccessToken, type AccessScope } from './access-token.ts';
 import { createDispatcher, type IncomingCall } from './dispatch.ts';
-import { listen, type Listener } from './listener.ts';
+import { wireErrors } from './errors.ts';
+import { listen, ownHostNames } from './listener.ts';
 import { noSupervisor, relayService } from './relay.ts';
 
 /** What the gateway of a runner needs. */
@@ -54,29 +55,22 @@ export async function openEnvironmentGateway(
         });
       }
     },
-    interceptors: [ourErrors],
+    interceptors: [wireErrors()],
     admit: (call) => admit(call, options),
     fallback: (request) => readLog(request, access),
     messageBytesMax,
-    hostNames: new Set(['127.0.0.1', 'localhost', '[::1]', options.host]),
+    hostNames: ownHostNames(options.host),
   });
-  const listener: Listener = await listen({ host: options.host, port: options.port, handle });
-  return { url: `http://${options.host}:${listener.port}`, close: () => listener.close() };
+  const { host, port, clock } = options;
+  const listener = await listen({ host, port, clock, handle });
+  return { url: listener.url, close: () => listener.close() };
 }
-
-const ourErrors: Interceptor = (next) => async (request) => {
-  try {
-    return await next(request);
-  } catch (thrown) {
-    throw toConnectError(thrown);
-  }
-};
 
 async function admit(call: IncomingCall, options: EnvironmentGatewayOptions) {
   const match = /^\/environments\/([^/]+)(\/.*)$/.exec(call.path);
   const [, environmentId = '', methodPath = ''] = match ?? [];
   if (!isId(environmentId)) throw new AtelierError('not_found', `there is nothing at ${call.path}`);
-  const log = /^\/logs\/(.+)$/.exec(methodPath)?.[1];
+  const log = logNameOf(methodPath);
   const token = /^Bearer (.+)$/i.exec(call.header.get('authorization') ?? '')?.[1];
   if (!token) throw new AtelierError('unauthenticated', 'a bearer token for this environment is needed');
   const publicKey = options.tokenPublicKey();
@@ -88,8 +82,27 @@ async function admit(call: IncomingCall, options: EnvironmentGatewayOptions) {
     throw new AtelierError('permission_denied', 'the access token is for something else');
   }
   const values = createContextValues().set(environmentKey, environmentId);
-  if (log !== undefined) values.set(logKey, decodeURIComponent(log));
+  if (log !== undefined) values.set(logKey, log);
   return { methodPath, values };
+}
+
+/** The log that a path names. A name becomes a part of a path on the runner's disk: it goes nowhere but down. */
+function logNameOf(methodPath: string): string | undefined {
+  const encoded = /^\/logs\/(.+)$/.exec(methodPath)?.[1];
+  if (encoded === undefined) return undefined;
+  const name = decoded(encoded);
+  const parts = name.split('/');
+  if (parts.every((part) => /^[\w.@:+-]+$/.test(part) && !/^\.+$/.test(part))) return name;
+  throw new AtelierError('not_found', `there is no log ${JSON.stringify(encoded)}`);
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    // Percent signs before bytes that are no UTF-8 are in nobody's name.
+    return '';
+  }
 }
 
 /** `GET /environments/<id>/logs/<name>[?offset=N][&follow=true]`: text, as public clients read it. */
@@ -117,13 +130,18 @@ async function readLog(
   return {
     status: 200,
     header: new Headers({ 'content-type': 'text/plain; charset=utf-8' }),
-    body: (async function* () {
-      if (!first.done) yield first.value;
-      while (!request.signal.aborted) {
-        const next = await lines.next();
-        if (next.done) return;
-        yield next.value;
-      }
-    })(),
+    body: rest(first, lines, request.signal),
   };
+}
+
+async function* rest(
+  first: IteratorResult<Uint8Array>,
+  lines: AsyncIterator<Uint8Array>,
+  signal: AbortSignal,
+): AsyncIterable<Uint8Array> {
+  try {
+    for (let next = first; !next.done && !signal.aborted; next = await lines.next()) yield next.value;
+  } finally {
+    await lines.return?.();
+  }
 }

@@ -1,4 +1,4 @@
-/** The HTTP status of each error code, as the Connect protocol has it. */
+/** What an error code becomes in HTTP: the status, and whether clients that repeat by status may repeat. */
 
 const statuses: Readonly<Record<string, number>> = {
   canceled: 499,
@@ -19,7 +19,15 @@ const statuses: Readonly<Record<string, number>> = {
   unauthenticated: 401,
 };
 
-/** Status for a code; 500 for one that is not known. */
+/** Codes whose status public clients would repeat a call for, though the same call cannot succeed. */
+const notToBeRepeated = new Set(['aborted', 'already_exists', 'resource_exhausted', 'unimplemented', 'data_loss']);
+
+/** Status for a code, as the Connect protocol has it; 500 for one that is not known. */
 export function httpStatusOf(code: string): number {
   return statuses[code] ?? 500;
+}
+
+/** Headers beside an error: public clients repeat 409, 429 and 5xx unless they are told not to. */
+export function retryHeadersOf(code: string): Record<string, string> {
+  return notToBeRepeated.has(code) ? { 'x-should-retry': 'false' } : {};
 }

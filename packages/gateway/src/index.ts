@@ -3,4 +3,5 @@ export * from './access-token.ts';
 export * from './access.ts';
 export * from './dispatch.ts';
 export * from './environment-gateway.ts';
+export * from './errors.ts';
 export * from './listener.ts';

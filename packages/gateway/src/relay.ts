@@ -2,7 +2,7 @@
  * Passes calls on to a supervisor. Every message is decoded and encoded anew, so that nothing but the form
  * crosses in either direction: no header, no stray byte.
  */
-import { AtelierError } from '@atelier/api';
+import { AtelierError, toAtelierError } from '@atelier/api';
 import type { DescMessage, DescMethod, DescService, MessageShape } from '@bufbuild/protobuf';
 import {
   type ConnectRouter,
@@ -25,28 +25,31 @@ export function relayService(router: ConnectRouter, service: DescService, find: 
 function relayMethod(method: DescMethod, find: FindTransport): MethodImpl<DescMethod> {
   if (method.methodKind === 'unary') {
     return (async (request: MessageShape<DescMessage>, context: HandlerContext) => {
-      const answer = await find(context).unary(
-        method as never,
-        context.signal,
-        undefined,
-        undefined,
-        request as never,
-      );
-      return answer.message;
+      const call = find(context).unary(method as never, context.signal, undefined, undefined, request as never);
+      return (await call.catch(withoutMetadata)).message;
     }) as never;
   }
   return async function* (request: unknown, context: HandlerContext) {
     const input =
       method.methodKind === 'server_streaming' ? once(request) : (request as AsyncIterable<never>);
-    const answer = await find(context).stream(
-      method as never,
-      context.signal,
-      undefined,
-      undefined,
-      input as never,
-    );
-    yield* answer.message;
+    try {
+      const answer = await find(context).stream(
+        method as never,
+        context.signal,
+        undefined,
+        undefined,
+        input as never,
+      );
+      yield* answer.message;
+    } catch (thrown) {
+      withoutMetadata(thrown);
+    }
   } as never;
+}
+
+/** An error's code and message cross; its headers and details would be the inside's word to our client. */
+function withoutMetadata(thrown: unknown): never {
+  throw toAtelierError(thrown);
 }
 
 async function* once<T>(value: T): AsyncIterable<T> {

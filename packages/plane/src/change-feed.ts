@@ -7,9 +7,18 @@ import type { PlaneContext } from './context.ts';
 
 /** A watcher of the feed. */
 export interface ChangeWatcher {
-  /** Waits for changes and takes them all, oldest first; undefined after `close` or when the feed has stopped. */
+  /**
+   * Waits for changes and takes them all, oldest first. Undefined after `close`, when the feed has stopped, and
+   * when changes were lost: then whoever wants more begins again, with a new watcher and everything read anew.
+   */
   next(): Promise<Change[] | undefined>;
   close(): void;
+}
+
+/** Ends a watcher when the call that it is for ends, or has ended. */
+export function closeWith(watcher: ChangeWatcher, signal: AbortSignal): void {
+  if (signal.aborted) watcher.close();
+  else signal.addEventListener('abort', () => watcher.close(), { once: true });
 }
 
 /** The feed of one plane. */
@@ -51,13 +60,14 @@ export function createChangeFeed({
     }
   }
 
-  /** One batch; true when there may be more. */
+  /** Everything new; true when there was a wake-up meanwhile. */
   async function readOnce(from: Store): Promise<boolean> {
     again = false;
     const batch = await from.changesSince(cursor, {});
     cursor = batch.revision;
+    if (batch.resync) for (const watcher of watchers) watcher.close();
     for (const change of batch.changes) for (const watcher of watchers) watcher.offer(change);
-    return again || batch.changes.length > 0;
+    return again;
   }
 
   return {
@@ -69,6 +79,7 @@ export function createChangeFeed({
     async stop() {
       stopped = true;
       await subscription?.close();
+      subscription = undefined;
       for (const watcher of watchers) watcher.close();
     },
     watch(scope) {

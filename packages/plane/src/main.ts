@@ -1,7 +1,8 @@
 /** Wiring: a plane on PostgreSQL, embedded or external, behind a port. */
-import { mkdir } from 'node:fs/promises';
+import { chmod, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { openPostgresStore, startEmbeddedPostgres, type EmbeddedPostgres } from '@atelier/store';
+import { AtelierError } from '@atelier/api';
+import { openPostgresStore, startEmbeddedPostgres } from '@atelier/store';
 import { servePlane } from './http/server.ts';
 import { bootstrap, planeIdentity } from './identity/bootstrap.ts';
 import { createPlane } from './plane.ts';
@@ -31,39 +32,66 @@ export interface RunningPlane {
   stop(): Promise<void>;
 }
 
-/** Starts the plane. Errors: `failed_precondition` for a home, port or database that cannot be used. */
+/**
+ * Starts the plane. Errors: `failed_precondition` for a home, port or database that cannot be used; whatever was
+ * started until then is stopped again.
+ */
 export async function startPlane(options: PlaneOptions): Promise<RunningPlane> {
-  const host = options.host ?? '127.0.0.1';
-  await mkdir(options.home, { recursive: true, mode: 0o755 });
-  let database: EmbeddedPostgres | undefined;
-  if (options.databaseUrl === undefined) {
-    const folder = join(options.home, 'postgres');
-    database = await startEmbeddedPostgres({ folder, clock: systemClock, cacheFolder: cacheFolder() });
+  const started: (() => Promise<void>)[] = [];
+  const stop = async (): Promise<void> => {
+    for (let end = started.pop(); end; end = started.pop()) await end();
+  };
+  try {
+    return { ...(await start(options, started)), stop };
+  } catch (error) {
+    await stop();
+    throw error;
   }
-  const store = await openPostgresStore({
-    url: options.databaseUrl ?? database?.url ?? '',
-    clock: systemClock,
-  });
+}
+
+/** Adds to `started` what ends each part; the parts end in the opposite order. */
+async function start(
+  options: PlaneOptions,
+  started: (() => Promise<void>)[],
+): Promise<Omit<RunningPlane, 'stop'>> {
+  const { home, host = '127.0.0.1', port = 0 } = options;
+  await makeHome(home);
+  let url = options.databaseUrl;
+  if (url === undefined) {
+    const folder = join(home, 'postgres');
+    const database = await startEmbeddedPostgres({ folder, clock: systemClock, cacheFolder: cacheFolder() });
+    started.push(() => database.stop());
+    url = database.url;
+  }
+  const store = await openPostgresStore({ url, clock: systemClock });
+  started.push(() => store.close());
   const identity = await planeIdentity(store, systemClock, systemRandom);
   const plane = createPlane({ store, clock: systemClock, random: systemRandom, log: writeLog, ...identity });
-  const tokenFile = join(options.home, 'token');
-  const runnerTokenFile = join(options.home, 'runner-token');
-  await bootstrap(plane.context, plane.tokens, {
-    tokenFile,
-    runnerTokenFile,
-    memoryBytes: machineMemoryBytes(),
-  });
+  const tokenFile = join(home, 'token');
+  const runnerTokenFile = join(home, 'runner-token');
+  const memoryBytes = machineMemoryBytes();
+  await bootstrap(plane.context, plane.tokens, { tokenFile, runnerTokenFile, memoryBytes });
+  started.push(() => plane.stop());
   await plane.start();
-  const listener = await servePlane(plane, { host, port: options.port ?? 0 });
-  return {
-    url: `http://${host}:${listener.port}`,
-    tokenFile,
-    runnerTokenFile,
-    async stop() {
-      await listener.close();
-      await plane.stop();
-      await store.close();
-      await database?.stop();
-    },
-  };
+  const listener = await servePlane(plane, { host, port });
+  started.push(async () => {
+    // Streams end by themselves when the plane has stopped, so that the port closes without cutting anything.
+    await plane.stop();
+    await listener.close();
+  });
+  return { url: listener.url, tokenFile, runnerTokenFile };
+}
+
+/** A home that is made here can be passed by everybody, whatever the umask: the database's user has to. */
+async function makeHome(home: string): Promise<void> {
+  try {
+    if ((await mkdir(home, { recursive: true })) !== undefined) await chmod(home, 0o755);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new AtelierError(
+      'failed_precondition',
+      `the home ${home} cannot be made (${reason}); choose another ATELIER_HOME`,
+      { cause },
+    );
+  }
 }

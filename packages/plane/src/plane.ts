@@ -36,7 +36,7 @@ export interface Plane {
   routes(router: ConnectRouter): void;
   /** Starts feed and loops. */
   start(): Promise<void>;
-  /** Ends loops and watches; the store stays open. */
+  /** Ends loops, watches and the links of runners; the store stays open. A second call does nothing. */
   stop(): Promise<void>;
 }
 

@@ -15,6 +15,7 @@ import {
   emptyRecord,
   planEnvironment,
   type EnvironmentDesired,
+  type EnvironmentObserved,
   type EnvironmentPlan,
   type EnvironmentRecord,
   type Outcome,
@@ -37,7 +38,16 @@ export interface EnvironmentLoopOptions {
   /** Whether nothing may be started or ended now; see the plane link. */
   readonly holds: () => boolean;
   readonly gatewayUrl: () => string;
+  readonly onPlan: OnPlan;
 }
+
+/** Told of each plan before it is carried out: for linters and counters. */
+export type OnPlan = (
+  desired: EnvironmentDesired,
+  observed: EnvironmentObserved,
+  plan: EnvironmentPlan,
+  nowMs: number,
+) => void;
 
 /** What one pass found and decided. */
 type PassFacts = Pick<StatusFacts, 'desired' | 'wish' | 'plan' | 'observation' | 'stillOn'>;
@@ -102,6 +112,7 @@ export class EnvironmentPasses {
     const folded = memory.steps.fold(stored?.record ?? emptyRecord(nowMs));
     const observation = await observe(parts, this.lists, memory, desired, folded.record);
     const plan = planEnvironment(wish, observation.observed, parts.settings.deadlines, nowMs);
+    this.options.onPlan(wish, observation.observed, plan, nowMs);
     if (plan.machine === 'deleted' && plan.settled) {
       return this.gone({ desired, wish, plan, observation, stillOn: [] }, memory);
     }
@@ -140,11 +151,7 @@ export class EnvironmentPasses {
     memory.steps.keepOnly(plan.steps);
     for (const planned of plan.steps) {
       memory.steps.start(planned, (signal, progress) =>
-        steps[planned.step](
-          { parts, memory, environmentId, desired, record, progress },
-          planned,
-          signal,
-        ),
+        steps[planned.step]({ parts, memory, environmentId, desired, record, progress }, planned, signal),
       );
     }
   }
@@ -235,10 +242,9 @@ function wishOf(desired: DesiredEnvironment, isNamed: boolean): EnvironmentDesir
 }
 
 function outcomeOf(plan: EnvironmentPlan, idleLookMs: number | undefined, nowMs: number): Outcome {
-  const times = [
-    plan.wakeAtMs === undefined ? undefined : plan.wakeAtMs - nowMs,
-    idleLookMs,
-  ].filter((time) => time !== undefined);
+  const times = [plan.wakeAtMs === undefined ? undefined : plan.wakeAtMs - nowMs, idleLookMs].filter(
+    (time) => time !== undefined,
+  );
   if (times.length === 0) return { kind: 'settled' };
   return { kind: 'again', afterMs: Math.max(0, Math.min(...times)) };
 }

@@ -1,5 +1,5 @@
 /** What the runner holds in memory about one environment between passes: handles and hints, never truth. */
-import type { Clock, Random } from '@atelier/api';
+import type { Clock } from '@atelier/api';
 import type { DesiredEnvironment } from '@atelier/api/atelier/runner_link';
 import type { EnvironmentPhase } from '@atelier/api/gitpod/environment';
 import type { Driver, ImageConfiguration, InstanceLimits, NetworkPolicy } from '@atelier/driver';
@@ -10,6 +10,7 @@ import type { LocalFolders } from './content/local-folder.ts';
 import { contentSource } from './content/source.ts';
 import { insideOf, type Inside } from './inside.ts';
 import type { Ledger } from './ledger.ts';
+import { logBasesOf } from './log-bases.ts';
 import type { Logs } from './logs.ts';
 import type { RunningSteps } from './running-steps.ts';
 import type { RecordStorage } from './storage.ts';
@@ -30,7 +31,6 @@ export interface EnvironmentSettings {
 /** What the steps and passes of all environments of a runner share. */
 export interface RunnerParts {
   readonly clock: Clock;
-  readonly random: Random;
   readonly driver: Driver;
   readonly ledger: Ledger;
   readonly records: RecordStorage;
@@ -70,13 +70,14 @@ export class EnvironmentMemory {
   clientFor(instanceName: string): SupervisorClient {
     if (this.client?.instanceName === instanceName) return this.client;
     void this.client?.close();
-    const { clock, driver, logs, wake } = this.parts;
+    const { clock, driver, logs, records, wake } = this.parts;
     this.client = new SupervisorClient({
       clock,
       logs,
       instances: driver.instances,
       environmentId: this.environmentId,
       instanceName,
+      logBases: (boot) => logBasesOf(records, logs, this.environmentId, boot),
       onChange: () => {
         for (const waiter of this.waiters) waiter();
         wake(this.environmentId);

@@ -26,6 +26,7 @@ const throwawayParts = ['content', 'initialize', 'build'] as const;
 export class GarbageCollector {
   private readonly options: GarbageOptions;
   private suspects: ReadonlyMap<string, number> = new Map();
+  private reportedOrphans = '';
 
   constructor(options: GarbageOptions) {
     this.options = options;
@@ -72,7 +73,9 @@ export class GarbageCollector {
   private async carryOut(plan: GarbagePlan, pinOwners: readonly string[]): Promise<void> {
     const { driver, report } = this.options;
     const leased = new Set(this.leases().map(({ owner }) => owner));
-    const leftPins = pinOwners.filter((owner) => parseInstanceName(owner) !== undefined && !leased.has(owner));
+    const leftPins = pinOwners.filter(
+      (owner) => parseInstanceName(owner) !== undefined && !leased.has(owner),
+    );
     const removals = [
       ...plan.instances.map((name) => () => driver.instances.remove(name)),
       ...plan.networks.map((id) => () => driver.networks.remove(id)),
@@ -82,9 +85,12 @@ export class GarbageCollector {
     for (const remove of removals) {
       await remove().catch((thrown: unknown) => report(toAtelierError(thrown).message));
     }
-    if (plan.orphanDisks.length > 0) {
+    const orphans = plan.orphanDisks.join(', ');
+    if (orphans === this.reportedOrphans) return;
+    this.reportedOrphans = orphans;
+    if (orphans !== '') {
       report(
-        `Nobody wishes for the disks of ${plan.orphanDisks.join(', ')} and nobody deleted them. They are kept; remove them by hand when they are not needed.`,
+        `Nobody wishes for the disks of ${orphans} and nobody deleted them. They are kept; remove them by hand when they are not needed.`,
       );
     }
   }

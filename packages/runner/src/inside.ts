@@ -3,7 +3,11 @@
  * configuration that was read and the image. Pure, and computed anew whenever it is needed.
  */
 import type { DesiredEnvironment } from '@atelier/api/atelier/runner_link';
-import { SupervisorSpecSchema, type SupervisorSpec, type SupervisorStatus } from '@atelier/api/atelier/supervisor';
+import {
+  SupervisorSpecSchema,
+  type SupervisorSpec,
+  type SupervisorStatus,
+} from '@atelier/api/atelier/supervisor';
 import { StepPhase } from '@atelier/api/atelier/environment_detail';
 import type { Environment } from '@atelier/api/gitpod/environment';
 import {
@@ -106,10 +110,7 @@ export function supervisorSpecOf(
   });
 }
 
-type LifecycleFacts = Pick<
-  NonNullable<EnvironmentObserved['supervisor']>,
-  'lifecycle' | 'lifecycleMessage'
->;
+type LifecycleFacts = Pick<NonNullable<EnvironmentObserved['supervisor']>, 'lifecycle' | 'lifecycleMessage'>;
 
 /** What the commands that have to be waited for are doing, as the supervisor reports it. */
 export function lifecycleFacts(

@@ -184,10 +184,7 @@ function decodeLedger(text: string, runnerId: string): LedgerState {
     return {
       welcome: welcome ? fromJson(PlaneWelcomeSchema, welcome) : undefined,
       revision: named.revision,
-      entries: new Map([
-        ...named.environments.map(entry(false)),
-        ...unnamed.environments.map(entry(true)),
-      ]),
+      entries: new Map([...named.environments.map(entry(false)), ...unnamed.environments.map(entry(true))]),
     };
   } catch (error) {
     throw torn(error instanceof Error ? error.message : String(error));
@@ -201,7 +198,8 @@ function parseDocument(text: string): Record<string, JsonValue> {
   } catch {
     throw torn('is not whole JSON');
   }
-  if (typeof document !== 'object' || document === null || Array.isArray(document)) throw torn('is no object');
+  if (typeof document !== 'object' || document === null || Array.isArray(document))
+    throw torn('is no object');
   return document as Record<string, JsonValue>;
 }
 

@@ -21,7 +21,7 @@ export interface LogStorage {
   remove(environmentId: string): Promise<void>;
 }
 
-/** A part of a log. */
+/** A part of a log, with the offset of its first byte since the log began. */
 export interface LogPart {
   readonly offset: number;
   readonly data: Uint8Array;

@@ -1,5 +1,5 @@
 /** Wiring: a runner on this machine's disk, a real driver, a gateway, and a plane to dial. */
-import { mkdir } from 'node:fs/promises';
+import { mkdir, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { sleep, toAtelierError } from '@atelier/api';
 import { RunnerCapability } from '@atelier/api/gitpod/runner';
@@ -36,7 +36,7 @@ export interface RunnerProcessOptions {
   readonly gatewayPort?: number;
 }
 
-/** A runner that runs. */
+/** A runner that runs in this process, with its gateway and its link to the plane. */
 export interface RunningRunner {
   readonly runnerId: string;
   /** Base URL of the ways in to its environments. */
@@ -76,7 +76,7 @@ export async function startRunner(options: RunnerProcessOptions): Promise<Runnin
     localFolders: machineFolders,
     dial: plane.dial,
     identity,
-    settings: settingsFor(options.home),
+    settings: settingsFor(await realpath(options.home)),
     capabilities: [RunnerCapability.DEFAULT_DEV_CONTAINER_IMAGE],
     gatewayUrl: () => gatewayUrl,
     report: (message) => writeLog(message),
@@ -110,7 +110,10 @@ export async function startRunner(options: RunnerProcessOptions): Promise<Runnin
   };
 }
 
-/** Looks at the machine as the runner would, without a plane and without changing anything that stays. */
+/**
+ * Looks at the machine as the runner would, without a plane. Makes the folders of the home where they are
+ * missing. Not for a home whose runner runs: two drivers on one home are in each other's way.
+ */
 export async function describeRunner(
   options: Pick<RunnerProcessOptions, 'home' | 'driverName'>,
 ): Promise<RunnerDescription> {

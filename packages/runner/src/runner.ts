@@ -11,7 +11,7 @@ import { createLoop, type Loop, type PassOutcome } from '@atelier/reconcile';
 import { create } from '@bufbuild/protobuf';
 import { environmentAccess } from './access.ts';
 import type { LocalFolders } from './content/local-folder.ts';
-import { EnvironmentPasses } from './environment-loop.ts';
+import { EnvironmentPasses, type OnPlan } from './environment-loop.ts';
 import type { EnvironmentSettings, RunnerParts } from './environment.ts';
 import { GarbageCollector } from './garbage.ts';
 import { openLedger, type Ledger } from './ledger.ts';
@@ -27,7 +27,7 @@ import {
 } from './plane-link/plane-link.ts';
 import type { LedgerStorage, RecordStorage } from './storage.ts';
 
-/** Who the runner is. */
+/** Who the runner is: what its plane and whoever seals a secret for it know it by. */
 export interface RunnerIdentity {
   readonly runnerId: string;
   /** X25519, 32 bytes: secrets are sealed to it. */
@@ -37,7 +37,7 @@ export interface RunnerIdentity {
 /** Paces and limits of a runner; times in milliseconds. */
 export interface RunnerSettings extends EnvironmentSettings {
   readonly link: PlaneLinkSettings;
-  /** An environment's state is sent at most once in this time. */
+  /** An environment's state is sent once in this time on average. */
   readonly reportIntervalMs: number;
   readonly garbageIntervalMs: number;
   /** Passes that go on at once. */
@@ -64,9 +64,11 @@ export interface RunnerOptions {
   readonly report?: (message: string) => void;
   /** Told after each pass, for logs and counters. */
   readonly onOutcome?: (outcome: PassOutcome) => void;
+  /** Told of each plan before it is carried out. */
+  readonly onPlan?: OnPlan;
 }
 
-/** A runner. */
+/** A runner, before and after its start. */
 export interface Runner {
   /** Reads the ledger, looks at every environment and dials. Throws what `openLedger` throws. */
   start(): Promise<void>;
@@ -116,7 +118,6 @@ class RealRunner implements Runner {
     if (ledger.problem !== undefined) this.report(ledger.problem);
     const parts: RunnerParts = {
       clock: options.clock,
-      random: options.random,
       driver: options.driver,
       ledger,
       records: options.records,
@@ -130,6 +131,7 @@ class RealRunner implements Runner {
       outbox: this.outbox,
       holds: () => link.holds(),
       gatewayUrl: options.gatewayUrl,
+      onPlan: options.onPlan ?? (() => undefined),
     });
     const loop = this.loopOver(passes);
     const link: PlaneLink = this.linkWith(ledger);
@@ -208,7 +210,10 @@ class RealRunner implements Runner {
   private async conditions(ledger: Ledger) {
     const report = await this.options.driver.probe();
     const problems = report.problems.map((value) => create(FieldValueSchema, { key: 'problem', value }));
-    const torn = ledger.problem === undefined ? [] : [create(FieldValueSchema, { key: 'ledger', value: ledger.problem })];
+    const torn =
+      ledger.problem === undefined
+        ? []
+        : [create(FieldValueSchema, { key: 'ledger', value: ledger.problem })];
     return [...report.conditions, ...problems, ...torn];
   }
 

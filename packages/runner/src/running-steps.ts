@@ -2,7 +2,7 @@
  * The steps of one environment that run now, and how the last ones went. A step has a deadline; one that is
  * not planned any more is aborted. How a step ended waits here until the next pass has written it down.
  */
-import { AtelierError, isRetryable, toAtelierError, type Clock } from '@atelier/api';
+import { AtelierError, isRetryable, toAtelierError, type Clock, type Timer } from '@atelier/api';
 import {
   recordFailure,
   recordSuccess,
@@ -108,13 +108,15 @@ export class RunningSteps {
       planned.some(({ step, session }) => step === own.step && session === own.session);
     this.ended = this.ended.filter((each) => isPlanned(each.planned));
     for (const { planned: own, abort } of this.running.values()) {
-      if (!isPlanned(own)) abort.abort(new AtelierError('canceled', `The step ${own.step} is not wanted any more.`));
+      if (!isPlanned(own))
+        abort.abort(new AtelierError('canceled', `The step ${own.step} is not wanted any more.`));
     }
   }
 
   /** Starts a step unless one of its name runs: an aborted one has to end first. */
   start(planned: PlannedStep, work: StepWork): void {
-    const isBusy = this.running.has(planned.step) || this.ended.some((each) => each.planned.step === planned.step);
+    const isBusy =
+      this.running.has(planned.step) || this.ended.some((each) => each.planned.step === planned.step);
     if (isBusy) return;
     const abort = new AbortController();
     const startedAtMs = this.clock.nowMs();
@@ -165,8 +167,10 @@ export class RunningSteps {
       ),
     );
     const progress = (message: string): void => this.report(step, abort.signal, message);
+    const overdue = this.overdueAfter(abort.signal);
     const settle = (result?: StepResult, error?: AtelierError): void => {
       deadline.cancel();
+      overdue.cancel();
       if (this.running.get(step)?.abort !== abort) return;
       this.running.delete(step);
       const state = error === undefined ? 'succeeded' : 'failed';
@@ -180,19 +184,27 @@ export class RunningSteps {
     try {
       // The first line of work must not run before `start` has noted it down.
       await Promise.resolve();
-      settle(await Promise.race([work(abort.signal, progress), this.overdue(abort.signal)]));
+      settle(await Promise.race([work(abort.signal, progress), overdue.reached]));
     } catch (thrown) {
       settle(undefined, abortReason(abort.signal) ?? toAtelierError(thrown));
     }
   }
 
-  private overdue(signal: AbortSignal): Promise<never> {
-    return new Promise((_, reject) => {
-      const begin = (): void => {
-        this.clock.timer(abortGraceMs, () => reject(signal.reason));
+  /** Rejects when the work has not ended a while after its abort. */
+  private overdueAfter(signal: AbortSignal): { reached: Promise<never>; cancel: () => void } {
+    let timer: Timer | undefined;
+    let begin = (): void => undefined;
+    const reached = new Promise<never>((_, reject) => {
+      begin = () => {
+        timer = this.clock.timer(abortGraceMs, () => reject(signal.reason));
       };
-      signal.addEventListener('abort', begin, { once: true });
     });
+    signal.addEventListener('abort', begin, { once: true });
+    const cancel = (): void => {
+      signal.removeEventListener('abort', begin);
+      timer?.cancel();
+    };
+    return { reached, cancel };
   }
 
   private report(step: StepName, signal: AbortSignal, message: string): void {

@@ -149,7 +149,10 @@ function activity({ observation, lastActiveMs }: StatusFacts): EnvironmentStatus
   return create(EnvironmentActivitySignalSchema, { source, timestamp: timestampFromMs(latestMs) });
 }
 
-function urls({ gatewayUrl, desired }: StatusFacts, environmentId: string): EnvironmentStatus_EnvironmentURLs {
+function urls(
+  { gatewayUrl, desired }: StatusFacts,
+  environmentId: string,
+): EnvironmentStatus_EnvironmentURLs {
   const base = `${gatewayUrl}/environments/${environmentId}`;
   const ports = desired.environment?.spec?.ports ?? [];
   return create(EnvironmentStatus_EnvironmentURLsSchema, {
@@ -161,7 +164,10 @@ function urls({ gatewayUrl, desired }: StatusFacts, environmentId: string): Envi
 
 function warnings({ supervisorWarning, observation }: StatusFacts): string[] {
   const { record } = observation.observed;
-  const all = [supervisorWarning, record.falls === undefined ? '' : `The instance ${record.falls.end} and was started again.`];
+  const all = [
+    supervisorWarning,
+    record.falls === undefined ? '' : `The instance ${record.falls.end} and was started again.`,
+  ];
   return all.filter((warning) => warning !== '');
 }
 
@@ -196,9 +202,7 @@ function stepStatus(timing: StepTiming): StepStatus {
     name: timing.step,
     phase: stepPhases[timing.state],
     startedAt: timestampFromMs(timing.startedAtMs),
-    ...(running
-      ? { deadline: timestampFromMs(timing.deadlineMs) }
-      : { took: durationFromMs(timing.tookMs) }),
+    ...(running ? { deadline: timestampFromMs(timing.deadlineMs) } : { took: durationFromMs(timing.tookMs) }),
     message: timing.message,
     attempt: timing.attempt,
   });
@@ -221,7 +225,8 @@ export function blockedStatus(
   before: EnvironmentStatus | undefined,
   reason: string,
 ): EnvironmentStatus {
-  const status = before === undefined ? create(EnvironmentStatusSchema) : clone(EnvironmentStatusSchema, before);
+  const status =
+    before === undefined ? create(EnvironmentStatusSchema) : clone(EnvironmentStatusSchema, before);
   status.phase = phase(desired.environment?.spec, status);
   status.warningMessage = [reason];
   return status;

@@ -17,7 +17,7 @@ export interface LedgerStorage {
 }
 
 /** The documents that the runner keeps about one environment. */
-export type RecordDocument = 'state' | 'configuration';
+export type RecordDocument = 'state' | 'configuration' | 'log-bases';
 
 /** Where the runner keeps what it wrote down about each environment. */
 export interface RecordStorage {
@@ -26,7 +26,7 @@ export interface RecordStorage {
   read(environmentId: string, document: RecordDocument): Promise<string | undefined>;
   /** Returns when the text is on the disk; a crash before leaves the old one. */
   write(environmentId: string, document: RecordDocument, text: string): Promise<void>;
-  /** Takes both documents of the environment away; success when there are none. */
+  /** Takes all documents of the environment away; success when there are none. */
   remove(environmentId: string): Promise<void>;
 }
 
@@ -50,9 +50,10 @@ export function openRecordStorage(folder: string): RecordStorage {
       const known = await Promise.all(ids.map((id) => readText(pathOf(id, 'state'))));
       return ids.filter((_, index) => known[index] !== undefined);
     },
-    read: (environmentId, document) => readText(pathOf(environmentId, document)),
-    write: (environmentId, document, text) => writeDurably(pathOf(environmentId, document), text),
+    read: async (environmentId, document) => readText(pathOf(environmentId, document)),
+    write: async (environmentId, document, text) => writeDurably(pathOf(environmentId, document), text),
     async remove(environmentId) {
+      await rm(pathOf(environmentId, 'log-bases'), { force: true });
       await rm(pathOf(environmentId, 'configuration'), { force: true });
       await rm(pathOf(environmentId, 'state'), { force: true });
       const environmentFolder = join(folder, environmentId);

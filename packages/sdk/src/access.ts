@@ -1,15 +1,10 @@
 /** The way into one environment: its address and a token for it, both found anew when they are no longer good. */
-import { AtelierError, type Clock } from '@atelier/api';
-import { EnvironmentPhase, EnvironmentService } from '@atelier/api/gitpod/environment';
+import { AtelierError } from '@atelier/api';
+import { EnvironmentPhase, EnvironmentService, type Environment } from '@atelier/api/gitpod/environment';
 import type { DescService } from '@bufbuild/protobuf';
 import { createClient as createServiceClient, type Client, type Transport } from '@connectrpc/connect';
+import type { Caller } from './caller.ts';
 import { openConnection, type Connection } from './connection.ts';
-
-/** What {@link openAccess} needs of a client. */
-export interface AccessSource {
-  readonly clock: Clock;
-  service(definition: typeof EnvironmentService): Client<typeof EnvironmentService>;
-}
 
 /** An address with a token that is good now. */
 export interface OpenAccess {
@@ -40,7 +35,7 @@ const renewBeforeMs = 60_000;
 const lifetimeMsUnknown = 10 * 60_000;
 
 /** Makes the way in; nothing is asked before the first `open`. */
-export function openAccess(source: AccessSource, environmentId: string): EnvironmentAccess {
+export function openAccess(source: Caller, environmentId: string): EnvironmentAccess {
   const { clock } = source;
   let current: { open: OpenAccess; connection: Connection; renewAtMs: number } | undefined;
   let opening: Promise<OpenAccess> | undefined;
@@ -82,7 +77,7 @@ export function openAccess(source: AccessSource, environmentId: string): Environ
   };
 }
 
-function addressOf(environment: Parameters<typeof nameOf>[0]): string {
+function addressOf(environment: Environment | undefined): string {
   const status = environment?.status;
   if (status?.phase !== EnvironmentPhase.RUNNING && status?.phase !== EnvironmentPhase.STARTING) {
     const phase = EnvironmentPhase[status?.phase ?? EnvironmentPhase.UNSPECIFIED];
@@ -96,9 +91,7 @@ function addressOf(environment: Parameters<typeof nameOf>[0]): string {
   throw new AtelierError('unavailable', `environment ${nameOf(environment)} has no address yet; try again`);
 }
 
-function nameOf(
-  environment: import('@atelier/api/gitpod/environment').Environment | undefined,
-): string {
+function nameOf(environment: Environment | undefined): string {
   return environment?.metadata?.name || environment?.id || '';
 }
 

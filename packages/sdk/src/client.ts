@@ -1,9 +1,9 @@
 /** The client: one connection to a management plane, and everything that can be asked through it. */
 import type { Clock, Random } from '@atelier/api';
 import { systemClock, systemRandom } from '@atelier/api/system';
-import type { DescService } from '@bufbuild/protobuf';
-import { createClient as createServiceClient, type Client } from '@connectrpc/connect';
+import { createClient as createServiceClient } from '@connectrpc/connect';
 import { openAccess, type EnvironmentAccess } from './access.ts';
+import type { Caller } from './caller.ts';
 import { openConnection } from './connection.ts';
 import { createEnvironments, type Environments } from './environments.ts';
 
@@ -22,13 +22,9 @@ export interface ClientOptions {
 }
 
 /** A client of one plane. Every error that it raises is an AtelierError. */
-export interface AtelierClient {
+export interface AtelierClient extends Caller {
   readonly url: string;
-  readonly clock: Clock;
   readonly random: Random;
-  readonly patienceMs: number;
-  /** Typed calls of a service, such as `client.service(EnvironmentService).getEnvironment(...)`. */
-  service<Service extends DescService>(definition: Service): Client<Service>;
   readonly environments: Environments;
   /** The way into an environment: the same object for the same id. */
   access(environmentId: string): EnvironmentAccess;

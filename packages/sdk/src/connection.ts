@@ -19,7 +19,7 @@ export interface ConnectionOptions {
   readonly patienceMs: number;
 }
 
-/** An open connection. */
+/** A connection that opens with its first call. */
 export interface Connection {
   /** Its errors are AtelierErrors. */
   readonly transport: Transport;

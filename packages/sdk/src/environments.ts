@@ -8,7 +8,7 @@ import {
   type Environment,
 } from '@atelier/api/gitpod/environment';
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import type { AtelierClient } from './client.ts';
+import type { Caller } from './caller.ts';
 import { idempotencyHeader } from './connection.ts';
 import { waitForEnvironment, type EnvironmentView, type WaitOptions } from './view.ts';
 import { watchResources, type ResourceChange, type WatchOptions } from './watch.ts';
@@ -43,12 +43,12 @@ const pageSize = 100;
 const namesShownMax = 5;
 
 /** Makes the helper of a client. */
-export function createEnvironments(client: AtelierClient): Environments {
+export function createEnvironments(client: Caller): Environments {
   const service = client.service(EnvironmentService);
 
   async function list(): Promise<Environment[]> {
     const environments: Environment[] = [];
-    for (let token = ''; ; ) {
+    for (let token = ''; ;) {
       const page = await service.listEnvironments({
         pagination: { pageSize, token },
         filter: { archivalStatus: ArchivalStatus.ALL },
@@ -68,7 +68,8 @@ export function createEnvironments(client: AtelierClient): Environments {
     get: async (environmentId) => present((await service.getEnvironment({ environmentId })).environment),
     list,
     async find(reference) {
-      if (isId(reference)) return present((await service.getEnvironment({ environmentId: reference })).environment);
+      if (isId(reference))
+        return present((await service.getEnvironment({ environmentId: reference })).environment);
       return selectEnvironment(await list(), reference);
     },
     watch: (options) => watchResources(client, options),

@@ -58,7 +58,8 @@ export async function forwardPort(
 function listen(server: Server, port: number): Promise<number> {
   return new Promise((resolve, reject) => {
     server.once('error', (cause: NodeJS.ErrnoException) => {
-      const reason = cause.code === 'EADDRINUSE' ? 'is in use on this machine; choose another' : cause.message;
+      const reason =
+        cause.code === 'EADDRINUSE' ? 'is in use on this machine; choose another' : cause.message;
       reject(new AtelierError('failed_precondition', `local port ${port} ${reason}`, { cause }));
     });
     server.listen({ host, port }, () => {

@@ -1,5 +1,6 @@
 /** The public client of Atelier: typed calls, environments by name, processes, ports and logs inside them. */
 export * from './access.ts';
+export type { Caller } from './caller.ts';
 export * from './client.ts';
 export * from './environments.ts';
 export * from './forward.ts';

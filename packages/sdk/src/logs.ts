@@ -80,6 +80,8 @@ async function refusalOf(response: IncomingMessage): Promise<AtelierError> {
     const { code, message } = JSON.parse(text) as { code: ErrorCode; message: string };
     return new AtelierError(code, message);
   } catch (cause) {
-    return new AtelierError('unavailable', `the runner answered with HTTP status ${response.statusCode}`, { cause });
+    return new AtelierError('unavailable', `the runner answered with HTTP status ${response.statusCode}`, {
+      cause,
+    });
   }
 }

@@ -2,7 +2,7 @@
 import { AtelierError, toAtelierError } from '@atelier/api';
 import type { Environment } from '@atelier/api/gitpod/environment';
 import type { Service, Task, TaskExecution } from '@atelier/api/gitpod/environment_automation';
-import type { AtelierClient } from './client.ts';
+import type { Caller } from './caller.ts';
 import { watchResources, type ResourceChange, type WatchOptions } from './watch.ts';
 
 /** Everything that is known of one environment. */
@@ -27,7 +27,7 @@ export interface WaitOptions extends Pick<WatchOptions, 'signal' | 'onConnection
  * a view without it.
  */
 export async function waitForEnvironment<Result>(
-  client: Pick<AtelierClient, 'service' | 'clock' | 'patienceMs'>,
+  client: Caller,
   environmentId: string,
   condition: (view: EnvironmentView) => Result | undefined,
   options: WaitOptions = {},

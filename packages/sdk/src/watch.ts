@@ -7,10 +7,10 @@ import {
 } from '@atelier/api/atelier/resource';
 import { ResourceType } from '@atelier/api/gitpod/event';
 import { create } from '@bufbuild/protobuf';
-import type { AtelierClient } from './client.ts';
+import type { Caller } from './caller.ts';
 import { isConnectionLoss, Patience } from './patience.ts';
 
-/** What is watched. */
+/** What is watched, and who is told about the connection. */
 export interface WatchOptions {
   /** Only this environment with its services, tasks and executions; all environments and runners without it. */
   readonly environmentId?: string;
@@ -35,7 +35,7 @@ export type ResourceChange = Exclude<
  * `unavailable` when the plane stays away for longer than the client's patience.
  */
 export async function* watchResources(
-  client: Pick<AtelierClient, 'service' | 'clock' | 'patienceMs'>,
+  client: Caller,
   options: WatchOptions = {},
 ): AsyncGenerator<ResourceChange> {
   const { signal, onConnection } = options;

@@ -100,9 +100,4 @@ export const plantedDefects: readonly PlantedDefect[] = [
       },
     },
   },
-  {
-    name: 'a network that was to be removed stays',
-    oracles: ['settled means true', 'deleted leaves nothing'],
-    defect: { driver: (driver) => ({ ...driver, networks: { ...driver.networks, remove: async () => {} } }) },
-  },
 ];

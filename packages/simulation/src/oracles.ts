@@ -65,7 +65,7 @@ const truthMsMax = 5 * minuteMs;
 /** How long after a promised deadline the phase must have been left: the runner's pass and the report of it. */
 const deadlineSlackMs = 3 * minuteMs;
 /** How long what nobody wants may stay on the machine. */
-const garbageMsMax = 60 * minuteMs;
+const garbageMsMax = 30 * minuteMs;
 const idLength = 36;
 
 /** Makes the oracles of one world; they are asked after every event. */

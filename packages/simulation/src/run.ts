@@ -44,7 +44,7 @@ export interface RunReport {
 
 const hourMs = 60 * 60_000;
 /** After the last fault everything has to come to rest within this time. */
-const calmMs = 4 * hourMs;
+const calmMs = 1.5 * hourMs;
 const userPauseMeanMs = 6 * 60_000;
 
 /** Runs a world from its first moment to its rest. */

@@ -4,7 +4,7 @@ import { simulate, type RunReport } from './run.ts';
 import { totals } from './summary.ts';
 import { calmWorld, faultKinds, roughWorld } from './world/faults.ts';
 
-const size = { environments: 4, hours: 3 };
+const size = { environments: 3, hours: 2 };
 const fixedSeeds = [1, 2, 3, 4];
 /** Seeds until a planted defect must have shown. */
 const seedsMax = 6;
@@ -31,8 +31,10 @@ describe('a world where nothing goes wrong', () => {
     const report = await simulate({ seed: 1, ...size, faults: calmWorld });
     expect(words(report)).toEqual([]);
     expect(Object.values(report.faults).every((count) => count === 0)).toBe(true);
-    for (const phaseName of phasesVisited) expect(report.phases[phaseName], phaseName).toBeGreaterThan(2);
-    for (const [action, count] of Object.entries(report.actions)) expect(count, action).toBeGreaterThan(2);
+    for (const phaseName of phasesVisited)
+      expect(report.phases[phaseName], phaseName).toBeGreaterThanOrEqual(1);
+    for (const [action, count] of Object.entries(report.actions))
+      expect(count, action).toBeGreaterThanOrEqual(1);
   });
 });
 

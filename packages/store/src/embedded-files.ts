@@ -25,6 +25,7 @@ const run = promisify(execFile);
 export async function installBinaries(folder: string, user: ServerUser): Promise<PostgresBinaries> {
   const { native, version } = packagedBinaries();
   const target = join(folder, `postgresql-${version}`);
+  await removeLeftHalves(target);
   if (!(await exists(target))) {
     await makeWhole(target, async (half) => {
       await cp(native, half, { recursive: true, verbatimSymlinks: true });
@@ -82,15 +83,8 @@ export interface DataFolderOptions {
 /** Makes the data folder when there is none. An existing one is left as it is. */
 export async function makeDataFolder(options: DataFolderOptions): Promise<void> {
   const { dataFolder, binaries, user, cacheFolder } = options;
-  const version = await readFile(join(dataFolder, 'PG_VERSION'), 'utf8').catch(() => undefined);
-  if (version !== undefined) return requireSameMajor(dataFolder, version.trim(), binaries);
-  const left = await readdir(dataFolder).catch(() => []);
-  if (left.length > 0) {
-    throw new AtelierError(
-      'failed_precondition',
-      `${dataFolder} is not empty and holds no PostgreSQL data; move it away or choose another ATELIER_HOME`,
-    );
-  }
+  await removeLeftHalves(dataFolder);
+  if (await exists(join(dataFolder, 'PG_VERSION'))) return;
   const template = cacheFolder && join(cacheFolder, `postgresql-data-${binaries.version}`);
   await makeWhole(dataFolder, async (half) => {
     if (template && (await exists(template))) {
@@ -104,8 +98,19 @@ export async function makeDataFolder(options: DataFolderOptions): Promise<void> 
   });
 }
 
-function requireSameMajor(dataFolder: string, version: string, binaries: PostgresBinaries): void {
-  const major = binaries.version.split('.', 1)[0] ?? '';
+/** Refuses a data folder that holds something else than data of our version; none at all is fine. */
+export async function requireOurData(dataFolder: string): Promise<void> {
+  const written = await readFile(join(dataFolder, 'PG_VERSION'), 'utf8').catch(() => undefined);
+  if (written !== undefined) return requireSameMajor(dataFolder, written.trim(), packagedBinaries().version);
+  if ((await readdir(dataFolder).catch(() => [])).length === 0) return;
+  throw new AtelierError(
+    'failed_precondition',
+    `${dataFolder} is not empty and holds no PostgreSQL data; move it away or choose another ATELIER_HOME`,
+  );
+}
+
+function requireSameMajor(dataFolder: string, version: string, ours: string): void {
+  const major = ours.split('.', 1)[0] ?? '';
   if (version === major) return;
   throw new AtelierError(
     'failed_precondition',
@@ -161,7 +166,6 @@ let halvesMade = 0;
 
 /** Makes a folder beside its place and renames it: it is there whole or not at all. */
 async function makeWhole(target: string, make: (half: string) => Promise<void>): Promise<void> {
-  await removeLeftHalves(target);
   halvesMade += 1;
   const half = `${target}.half-${process.pid}-${halvesMade}`;
   try {

@@ -10,7 +10,7 @@ import { readFile, rm } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { AtelierError, sleep, type Clock } from '@atelier/api';
 import { Client } from 'pg';
-import { installBinaries, makeDataFolder, type PostgresBinaries } from './embedded-files.ts';
+import { installBinaries, makeDataFolder, requireOurData, type PostgresBinaries } from './embedded-files.ts';
 import { folderError, prepareFolders, type ServerFolders } from './embedded-folders.ts';
 import { findServer, isAlive, spawnServer, stopServer } from './embedded-process.ts';
 import { serverUser, type ServerUser } from './embedded-user.ts';
@@ -75,6 +75,7 @@ async function install(options: EmbeddedPostgresOptions): Promise<Installation> 
   try {
     const user = await serverUser();
     const folders = await prepareFolders(folder, user);
+    await requireOurData(folders.data);
     const binaries = await installBinaries(folder, user);
     const { cacheFolder } = options;
     await makeDataFolder({ binaries, user, dataFolder: folders.data, cacheFolder });

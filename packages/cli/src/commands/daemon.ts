@@ -58,7 +58,10 @@ export async function status(context: CommandContext, options: { readonly output
   const records = daemonsOf(context, wholeDaemon.halves);
   if (records.length > 0) return print(context, records, options.output);
   if (options.output === 'json') context.out(formatJson({ running: false, home: context.home.folder }));
-  throw new AtelierError('unavailable', `the daemon of ${context.home.folder} is not running; "atelier daemon start" starts it`);
+  throw new AtelierError(
+    'unavailable',
+    `the daemon of ${context.home.folder} is not running; "atelier daemon start" starts it`,
+  );
 }
 
 /** Prints the end of the daemon's log, and with `follow` what comes. */
@@ -73,7 +76,10 @@ export async function logs(context: CommandContext, options: { readonly follow?:
 /** The daemon process itself; started by `start`, never by a person. */
 export async function serve(context: CommandContext, home: string, options: string): Promise<number> {
   const { serveDaemon } = await import('../daemon/serve.ts');
-  const system = { ...context.system, variable: (name: string) => (name === 'ATELIER_HOME' ? home : context.system.variable(name)) };
+  const system = {
+    ...context.system,
+    variable: (name: string) => (name === 'ATELIER_HOME' ? home : context.system.variable(name)),
+  };
   return serveDaemon({ system, home: homeOf(system), tell }, JSON.parse(options) as DaemonOptions);
 }
 
@@ -82,7 +88,13 @@ function tell(message: DaemonMessage): void {
   if (process.connected) process.send?.(message, undefined, undefined, () => undefined);
 }
 
-function halvesOf({ plane, runner }: { readonly plane?: boolean; readonly runner?: boolean }): readonly Half[] {
+function halvesOf({
+  plane,
+  runner,
+}: {
+  readonly plane?: boolean;
+  readonly runner?: boolean;
+}): readonly Half[] {
   if (plane === runner) return wholeDaemon.halves;
   return plane ? ['plane'] : ['runner'];
 }
@@ -96,7 +108,11 @@ function daemonsOf({ home }: CommandContext, halves: readonly Half[]): DaemonRec
   return [...records.values()];
 }
 
-function print({ home, system, out }: CommandContext, records: readonly DaemonRecord[], format: Format): void {
+function print(
+  { home, system, out }: CommandContext,
+  records: readonly DaemonRecord[],
+  format: Format,
+): void {
   const [first] = records;
   if (!first) return;
   if (format === 'json') {
@@ -104,12 +120,26 @@ function print({ home, system, out }: CommandContext, records: readonly DaemonRe
       options.halves.map((half) => ({ half, pid, version, ...(half === 'runner' && { gatewayUrl }) })),
     );
     const { url, tokenFile, pid, version } = first;
-    return out(formatJson({ running: true, home: home.folder, url, tokenFile, pid, version, logFile: home.logFile, halves }));
+    return out(
+      formatJson({
+        running: true,
+        home: home.folder,
+        url,
+        tokenFile,
+        pid,
+        version,
+        logFile: home.logFile,
+        halves,
+      }),
+    );
   }
   const parts = records.map((record) =>
     formatFacts(
       [
-        ['daemon', `${record.options.halves.join(' and ')}, process ${record.pid}, version ${record.version}`] as const,
+        [
+          'daemon',
+          `${record.options.halves.join(' and ')}, process ${record.pid}, version ${record.version}`,
+        ] as const,
         ['up for', formatDuration(system.clock.nowMs() - record.startedAtMs)] as const,
         ['url', record.url] as const,
         ['token', record.tokenFile] as const,

@@ -1,8 +1,8 @@
 /** `atelier doctor`: whether environments can run on this machine, and what a person should know about it. */
 import { AtelierError } from '@atelier/api';
 import type { CommandContext, Format } from '../context.ts';
-import { prepareHome } from '../daemon/home.ts';
 import { describeMachine } from '../daemon/machine.ts';
+import { prepareHome } from '../daemon/prepare-home.ts';
 import { readRecord, runningDaemon } from '../daemon/record.ts';
 import { formatJson } from '../output/json.ts';
 import { formatFacts } from '../output/table.ts';
@@ -16,7 +16,9 @@ export async function run(context: CommandContext, options: { readonly output: F
   const { report, environmentIds } = await describeMachine(home, driverName);
   if (options.output === 'json') {
     const running = daemon ? { url: daemon.url, pid: daemon.pid, version: daemon.version } : null;
-    context.out(formatJson({ home: home.folder, version, daemon: running, driverName, ...report, environmentIds }));
+    context.out(
+      formatJson({ home: home.folder, version, daemon: running, driverName, ...report, environmentIds }),
+    );
   } else {
     const facts: [string, string][] = [
       ['home', home.folder],

@@ -1,7 +1,5 @@
 /** `atelier events`: what changes, as it changes, until Ctrl-C. */
-import {
-  EnvironmentSchema,
-} from '@atelier/api/gitpod/environment';
+import { EnvironmentSchema } from '@atelier/api/gitpod/environment';
 import { ServiceSchema, TaskExecutionSchema, TaskSchema } from '@atelier/api/gitpod/environment_automation';
 import { ResourceType } from '@atelier/api/gitpod/event';
 import { RunnerPhase, RunnerSchema } from '@atelier/api/gitpod/runner';
@@ -26,7 +24,8 @@ export async function run(
     const changes = client.environments.watch({
       ...(environment && { environmentId: environment.id }),
       signal: ending.signal,
-      onConnection: (lost) => context.note(lost ? 'the daemon is away: waiting for it' : 'the daemon is back'),
+      onConnection: (lost) =>
+        context.note(lost ? 'the daemon is away: waiting for it' : 'the daemon is back'),
     });
     for await (const change of changes) {
       if (change.case === 'snapshotEnd') {

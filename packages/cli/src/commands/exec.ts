@@ -13,5 +13,10 @@ export async function run(
   const client = await context.connect();
   const { id } = await findEnvironment(context, client, reference);
   const terminal = options.terminal ?? false;
-  return runOnTerminal(context, client, { environmentId: id, arguments: command, terminal });
+  const [first, ...rest] = command;
+  return runOnTerminal(context, client, {
+    environmentId: id,
+    arguments: first === '--' ? rest : command,
+    terminal,
+  });
 }

@@ -28,7 +28,8 @@ export async function run(
       forwarded.push(open);
       const address = `${open.host}:${open.localPort}`;
       context.note(`forwarding ${address} to port ${port} of ${nameOf(environment)}`);
-      if (options.output === 'json') context.out(formatJson({ port, host: open.host, localPort: open.localPort }));
+      if (options.output === 'json')
+        context.out(formatJson({ port, host: open.host, localPort: open.localPort }));
       else context.out(`${address}\n`);
     }
     if (!ending.signal.aborted) await once(ending.signal, 'abort');

@@ -3,10 +3,10 @@ import { EnvironmentPhase, EnvironmentSchema, type Environment } from '@atelier/
 import type { CommandContext, Format } from '../context.ts';
 import { atMs, nameOf, phaseOf } from '../environment-facts.ts';
 import { formatDuration } from '../output/duration.ts';
-import { formatMessages } from '../output/json.ts';
+import { formatMessages } from '../output/message.ts';
 import { formatTable } from '../output/table.ts';
 
-/** Runs the command. */
+/** Prints the environments that are not deleted, in the order of their making. */
 export async function run(context: CommandContext, options: { readonly output: Format }): Promise<void> {
   const client = await context.connect();
   const all = await client.environments.list();
@@ -15,7 +15,7 @@ export async function run(context: CommandContext, options: { readonly output: F
   context.out(environmentTable(environments, context.system.clock.nowMs()));
 }
 
-/** The table of `ls`. */
+/** The table that `ls` prints; `nowMs` is what SINCE is counted from. */
 export function environmentTable(environments: readonly Environment[], nowMs: number): string {
   const rows = environments.map((environment) => {
     const { id, metadata, status } = environment;

@@ -11,7 +11,7 @@ import { listServices, selectAutomation } from '../automation-reference.ts';
 import type { CommandContext, Format } from '../context.ts';
 import { ownEnding } from '../ending.ts';
 import { findEnvironment } from '../environment-reference.ts';
-import { formatMessage, formatMessages } from '../output/json.ts';
+import { formatMessage, formatMessages } from '../output/message.ts';
 import { serviceTable } from './status.ts';
 
 interface Options {
@@ -19,7 +19,11 @@ interface Options {
 }
 
 /** Lists services with their state. */
-export async function list(context: CommandContext, reference: string | undefined, options: Options): Promise<void> {
+export async function list(
+  context: CommandContext,
+  reference: string | undefined,
+  options: Options,
+): Promise<void> {
   const client = await context.connect();
   const environment = await findEnvironment(context, client, reference);
   const services = await listServices(client, environment.id);
@@ -28,21 +32,36 @@ export async function list(context: CommandContext, reference: string | undefine
 }
 
 /** Starts a service and waits until it is ready; `failed_precondition` when it fails. */
-export async function start(context: CommandContext, reference: string, name: string, options: Options): Promise<void> {
+export async function start(
+  context: CommandContext,
+  reference: string,
+  name: string,
+  options: Options,
+): Promise<void> {
   const { client, service } = await find(context, reference, name);
   await client.service(EnvironmentAutomationService).startService({ id: service.id });
   await arrive(context, client, service, ServicePhase.RUNNING, options);
 }
 
 /** Stops a service and waits until it has stopped. */
-export async function stop(context: CommandContext, reference: string, name: string, options: Options): Promise<void> {
+export async function stop(
+  context: CommandContext,
+  reference: string,
+  name: string,
+  options: Options,
+): Promise<void> {
   const { client, service } = await find(context, reference, name);
   await client.service(EnvironmentAutomationService).stopService({ id: service.id });
   await arrive(context, client, service, ServicePhase.STOPPED, options);
 }
 
 /** Stops a service, then starts it anew. */
-export async function restart(context: CommandContext, reference: string, name: string, options: Options): Promise<void> {
+export async function restart(
+  context: CommandContext,
+  reference: string,
+  name: string,
+  options: Options,
+): Promise<void> {
   const { client, service } = await find(context, reference, name);
   const automations = client.service(EnvironmentAutomationService);
   await automations.stopService({ id: service.id });

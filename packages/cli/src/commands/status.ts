@@ -6,10 +6,10 @@ import type { CommandContext, Format } from '../context.ts';
 import { atMs, lengthMs, nameOf, phaseOf, servicePhaseOf, warningsOf } from '../environment-facts.ts';
 import { findEnvironment } from '../environment-reference.ts';
 import { formatDuration } from '../output/duration.ts';
-import { formatMessage } from '../output/json.ts';
+import { formatMessage } from '../output/message.ts';
 import { formatFacts, formatTable } from '../output/table.ts';
 
-/** Runs the command. */
+/** Prints what is known of one environment. */
 export async function run(
   context: CommandContext,
   reference: string | undefined,
@@ -24,8 +24,12 @@ export async function run(
   context.out(describeEnvironment(environment, services, context.system.clock.nowMs()));
 }
 
-/** What `status` prints. */
-export function describeEnvironment(environment: Environment, services: readonly Service[], nowMs: number): string {
+/** What `status` prints for people; facts that have no value are left out. */
+export function describeEnvironment(
+  environment: Environment,
+  services: readonly Service[],
+  nowMs: number,
+): string {
   const { id, metadata, status } = environment;
   const { detail, devcontainer } = status ?? {};
   const git = status?.content?.git;
@@ -58,7 +62,8 @@ function stepTable(steps: readonly StepStatus[], nowMs: number): string {
   if (steps.length === 0) return '';
   const rows = steps.map((step) => {
     const startedAtMs = atMs(step.startedAt);
-    const running = startedAtMs === undefined || step.phase !== StepPhase.RUNNING ? undefined : nowMs - startedAtMs;
+    const running =
+      startedAtMs === undefined || step.phase !== StepPhase.RUNNING ? undefined : nowMs - startedAtMs;
     const tookMs = lengthMs(step.took) ?? running;
     const took = tookMs === undefined ? '' : formatDuration(tookMs);
     const attempt = step.attempt > 1 ? String(step.attempt) : '';
@@ -91,7 +96,9 @@ function portTable({ status }: Environment): string {
 }
 
 function ago(timeMs: number | undefined, nowMs: number): string {
-  return timeMs === undefined ? '' : `${new Date(timeMs).toISOString()} (${formatDuration(nowMs - timeMs)} ago)`;
+  return timeMs === undefined
+    ? ''
+    : `${new Date(timeMs).toISOString()} (${formatDuration(nowMs - timeMs)} ago)`;
 }
 
 function ahead(timeMs: number | undefined, nowMs: number): string {

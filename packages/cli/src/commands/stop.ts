@@ -3,7 +3,7 @@ import { EnvironmentPhase, EnvironmentSchema, EnvironmentService } from '@atelie
 import type { CommandContext, Format } from '../context.ts';
 import { nameOf } from '../environment-facts.ts';
 import { findEnvironment } from '../environment-reference.ts';
-import { formatMessage } from '../output/json.ts';
+import { formatMessage } from '../output/message.ts';
 import { waitForPhase } from '../phase-wait.ts';
 
 /** Runs the command; returns when the environment has stopped. */

@@ -13,7 +13,7 @@ import type { CommandContext, Format } from '../context.ts';
 import { atMs, executionPhaseOf } from '../environment-facts.ts';
 import { findEnvironment } from '../environment-reference.ts';
 import { formatDuration } from '../output/duration.ts';
-import { formatMessage, formatMessages } from '../output/json.ts';
+import { formatMessage, formatMessages } from '../output/message.ts';
 import { formatTable } from '../output/table.ts';
 
 interface Options {
@@ -21,7 +21,11 @@ interface Options {
 }
 
 /** Lists tasks with their last run. */
-export async function list(context: CommandContext, reference: string | undefined, options: Options): Promise<void> {
+export async function list(
+  context: CommandContext,
+  reference: string | undefined,
+  options: Options,
+): Promise<void> {
   const client = await context.connect();
   const { id } = await findEnvironment(context, client, reference);
   const tasks = await listTasks(client, id);
@@ -30,12 +34,18 @@ export async function list(context: CommandContext, reference: string | undefine
 }
 
 /** Starts a task and prints its execution; `atelier task logs -f` shows it to its end. */
-export async function start(context: CommandContext, reference: string, name: string, options: Options): Promise<void> {
+export async function start(
+  context: CommandContext,
+  reference: string,
+  name: string,
+  options: Options,
+): Promise<void> {
   const client = await context.connect();
   const { id } = await findEnvironment(context, client, reference);
   const task = selectAutomation(await listTasks(client, id), name, 'task');
   const { taskExecution } = await client.service(EnvironmentAutomationService).startTask({ id: task.id });
-  if (!taskExecution) throw new AtelierError('internal', 'the management plane answered without an execution');
+  if (!taskExecution)
+    throw new AtelierError('internal', 'the management plane answered without an execution');
   if (options.output === 'json') context.out(formatMessage(TaskExecutionSchema, taskExecution));
   else context.out(`${taskExecution.id}\n`);
 }
@@ -57,7 +67,11 @@ function isRunning({ status }: TaskExecution): boolean {
 }
 
 /** The table of `task list`. */
-export function taskTable(tasks: readonly Task[], executions: readonly TaskExecution[], nowMs: number): string {
+export function taskTable(
+  tasks: readonly Task[],
+  executions: readonly TaskExecution[],
+  nowMs: number,
+): string {
   const rows = tasks.map(({ id, metadata }) => {
     const last = lastExecution(executions, id);
     const startedAtMs = atMs(last?.metadata?.startedAt);

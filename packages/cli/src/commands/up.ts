@@ -2,11 +2,7 @@
 import { createHash } from 'node:crypto';
 import { AtelierError, makeId, toAtelierError } from '@atelier/api';
 import { ResourceService } from '@atelier/api/atelier/resource';
-import {
-  EnvironmentPhase,
-  EnvironmentService,
-  type Environment,
-} from '@atelier/api/gitpod/environment';
+import { EnvironmentPhase, EnvironmentService, type Environment } from '@atelier/api/gitpod/environment';
 import type { AtelierClient } from '@atelier/sdk';
 import type { CommandContext, Format } from '../context.ts';
 import { findClass } from '../environment-class.ts';
@@ -23,7 +19,11 @@ export interface UpOptions {
 }
 
 /** Runs the command; the exit code is not 0 unless the environment, its dev container and its automations run. */
-export async function run(context: CommandContext, source: string | undefined, options: UpOptions): Promise<number> {
+export async function run(
+  context: CommandContext,
+  source: string | undefined,
+  options: UpOptions,
+): Promise<number> {
   const client = await context.connect();
   const url = contextUrlOf(source ?? '.', context.system.workingFolder);
   const begun = await begin(context, client, url, options);
@@ -31,7 +31,12 @@ export async function run(context: CommandContext, source: string | undefined, o
 }
 
 /** Finds the environment of the folder, or makes it, and asks for what is missing. */
-async function begin(context: CommandContext, client: AtelierClient, url: string, options: UpOptions): Promise<Begun> {
+async function begin(
+  context: CommandContext,
+  client: AtelierClient,
+  url: string,
+  options: UpOptions,
+): Promise<Begun> {
   for (;;) {
     const all = await allEnvironmentsOf(client, url);
     const named = all.filter(({ metadata }) => options.name === undefined || metadata?.name === options.name);
@@ -54,20 +59,30 @@ async function begin(context: CommandContext, client: AtelierClient, url: string
 async function create(context: CommandContext, client: AtelierClient, url: string, options: UpOptions) {
   const { planeId } = await client.service(ResourceService).getPlane({});
   const environmentClass = options.class === undefined ? undefined : await findClass(client, options.class);
-  // Two commands on one folder at once ask with the same key, so that one environment comes of it.
-  const key = createHash('sha256').update(JSON.stringify([planeId, url, options.name ?? ''])).digest('hex');
-  const environment = await client.environments.create(
-    {
-      ...(options.name !== undefined && { name: options.name }),
-      spec: {
-        ...(environmentClass && { machine: { class: environmentClass.id } }),
-        content: { initializer: { specs: [{ spec: { case: 'contextUrl', value: { url } } }] } },
-      },
+  const request = {
+    ...(options.name !== undefined && { name: options.name }),
+    spec: {
+      ...(environmentClass && { machine: { class: environmentClass.id } }),
+      content: { initializer: { specs: [{ spec: { case: 'contextUrl' as const, value: { url } } }] } },
     },
-    key,
-  );
-  context.note(`environment ${nameOf(environment)} of ${environment.metadata?.originalContextUrl ?? ''}`);
-  return environment;
+  };
+  for (let generation = 1; ; generation += 1) {
+    // Two commands on one folder at once try the same keys in the same order: one environment comes of it.
+    const facts = JSON.stringify([planeId, url, options.name ?? '', generation]);
+    const key = createHash('sha256').update(facts).digest('hex');
+    try {
+      const environment = await client.environments.create(request, key);
+      context.note(`environment ${nameOf(environment)} of ${environment.metadata?.originalContextUrl ?? ''}`);
+      return environment;
+    } catch (thrown) {
+      if (!isUsedUp(toAtelierError(thrown))) throw thrown;
+    }
+  }
+}
+
+/** Whether the key made an environment that was deleted since. */
+function isUsedUp({ code, message }: AtelierError): boolean {
+  return code === 'failed_precondition' && message.includes('idempotency key');
 }
 
 async function resume(
@@ -82,7 +97,8 @@ async function resume(
     const message = `environment ${nameOf(environment)} has another class; delete it first, or choose another --name`;
     throw new AtelierError('failed_precondition', message);
   }
-  const isStopped = spec?.desiredPhase === EnvironmentPhase.STOPPED || status?.phase === EnvironmentPhase.STOPPED;
+  const isStopped =
+    spec?.desiredPhase === EnvironmentPhase.STOPPED || status?.phase === EnvironmentPhase.STOPPED;
   const sinceMs = system.clock.nowMs();
   if (options.rebuild) {
     note(`rebuilding environment ${nameOf(environment)}`);

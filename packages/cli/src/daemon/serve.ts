@@ -1,12 +1,14 @@
 /** The daemon itself: plane and runner in one process, or one of them. The only place that starts either. */
-import { AtelierError, softwareVersion, toAtelierError } from '@atelier/api';
+import { AtelierError, toAtelierError } from '@atelier/api';
+import { softwareVersion } from '@atelier/api/protocol';
 import type { RunningPlane } from '@atelier/plane';
 import type { RunningRunner } from '@atelier/runner/main';
 import type { System } from '../system.ts';
-import { prepareHome, type Home } from './home.ts';
+import type { Home } from './home.ts';
 import { takeLock } from './lock.ts';
 import { limitLog } from './log-file.ts';
 import type { DaemonMessage, DaemonOptions } from './message.ts';
+import { prepareHome } from './prepare-home.ts';
 import { processIdentity } from './processes.ts';
 import { readRecord, writeRecord } from './record.ts';
 
@@ -47,7 +49,9 @@ export async function serveDaemon(place: DaemonPlace, options: DaemonOptions): P
     return 0;
   } catch (thrown) {
     const { code, message } = toAtelierError(thrown);
-    system.stderr.write(`${JSON.stringify({ part: 'daemon', message: 'could not start', code, error: message })}\n`);
+    system.stderr.write(
+      `${JSON.stringify({ part: 'daemon', message: 'could not start', code, error: message })}\n`,
+    );
     tell({ kind: 'failed', code, message });
     return 1;
   } finally {
@@ -71,7 +75,9 @@ async function start(place: DaemonPlace, options: DaemonOptions, running: Runnin
     running.plane = await step(place, 'database and management plane', async () => {
       const { startPlane } = await import('@atelier/plane');
       const { databaseUrl } = options;
-      return onPort(options.port, before?.url, (port) => startPlane({ home: home.folder, port, databaseUrl }));
+      return onPort(options.port, before?.url, (port) =>
+        startPlane({ home: home.folder, port, databaseUrl }),
+      );
     });
   }
   if (options.halves.includes('runner')) {

@@ -1,11 +1,12 @@
 /** Starting, stopping and finding the daemon from a command. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { AtelierError, sleep } from '@atelier/api';
 import type { System } from '../system.ts';
-import { prepareHome, type Half, type Home } from './home.ts';
+import type { Half, Home } from './home.ts';
 import type { DaemonMessage, DaemonOptions } from './message.ts';
+import { prepareHome } from './prepare-home.ts';
 import { isAlive } from './processes.ts';
 import { readRecord, runningDaemon, type DaemonRecord } from './record.ts';
 
@@ -34,7 +35,9 @@ export async function ensureDaemon(starter: DaemonStarter): Promise<DaemonRecord
   const running = runningDaemon(home, 'plane');
   if (running && compareVersions(running.version, version) >= 0) return running;
   if (running) {
-    note(`the daemon is of version ${running.version}, this is ${version}: restarting it, environments go on`);
+    note(
+      `the daemon is of version ${running.version}, this is ${version}: restarting it, environments go on`,
+    );
     await stopDaemon(starter, running);
   } else note('the daemon is not running: starting it');
   return startDaemon(starter, readRecord(home, 'plane')?.options ?? wholeDaemon);
@@ -56,7 +59,8 @@ export async function startDaemon(starter: DaemonStarter, options: DaemonOptions
       const record = runningDaemon(home, half);
       if (record) return record;
       if (said.failure) throw said.failure;
-      if (said.ended && !said.held) throw new AtelierError('internal', `the daemon ended at once.${lastLines(home)}`);
+      if (said.ended && !said.held)
+        throw new AtelierError('internal', `the daemon ended at once.${lastLines(home)}`);
       if (system.clock.nowMs() > untilMs) {
         const message = `the daemon did not come up within ${startMsMax / 1000} s; its log is ${home.logFile}`;
         throw new AtelierError('deadline_exceeded', message);
@@ -85,7 +89,8 @@ export async function stopDaemon({ system, home }: DaemonStarter, record: Daemon
 function spawnDaemon(home: Home, options: DaemonOptions): ChildProcess {
   const log = openSync(home.logFile, 'a', 0o600);
   try {
-    const main = join(import.meta.dirname, '..', 'main.ts');
+    // From its sources, also when this is a packed command line: plane and runner share modules with it.
+    const main = fileURLToPath(import.meta.resolve('@atelier/cli/main'));
     return spawn(process.execPath, [main, 'daemon', 'serve', home.folder, JSON.stringify(options)], {
       detached: true,
       stdio: ['ignore', log, log, 'ipc'],

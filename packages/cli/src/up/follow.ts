@@ -1,12 +1,12 @@
 /** Following the start of an environment to its end: progress, outcome, and what a person wants to know then. */
-import { AtelierError, sleep } from '@atelier/api';
+import { sleep, type AtelierError } from '@atelier/api';
 import { EnvironmentSchema, type Environment } from '@atelier/api/gitpod/environment';
 import type { AtelierClient, EnvironmentView } from '@atelier/sdk';
 import type { CommandContext, Format } from '../context.ts';
 import { ownEnding } from '../ending.ts';
 import { nameOf, phaseOf, portsOf, servicePhaseOf, warningsOf } from '../environment-facts.ts';
 import { exitCodeOf } from '../exit.ts';
-import { formatMessage } from '../output/json.ts';
+import { formatMessage } from '../output/message.ts';
 import { formatFacts } from '../output/table.ts';
 import { outcomeOf, type UpOutcome } from './outcome.ts';
 import { UpProgress } from './progress.ts';
@@ -41,14 +41,14 @@ export async function followStart(
     if (outcome.kind !== 'failed') return 0;
     context.note(outcome.message);
     for (const line of outcome.advice) context.note(`  ${line}`);
-    return exitCodeOf(new AtelierError('failed_precondition', outcome.message));
+    return exitCodeOf('failed_precondition');
   } catch (thrown) {
     if (!interrupted.signal.aborted) throw thrown;
     const name = nameOf(begun.environment);
     context.note(`environment ${name} goes on without you`);
     context.note(`  atelier status ${name}`);
     context.note(`  atelier delete ${name}`);
-    return exitCodeOf(new AtelierError('canceled', 'interrupted'));
+    return exitCodeOf('canceled');
   } finally {
     interrupted.dispose();
   }
@@ -81,11 +81,19 @@ async function follow(
   };
   try {
     const signals = AbortSignal.any([signal, settled.signal]);
-    return await client.environments.waitFor(environment.id, look, { onChange, onConnection, signal: signals });
+    return await client.environments.waitFor(environment.id, look, {
+      onChange,
+      onConnection,
+      signal: signals,
+    });
   } catch (thrown) {
     if (settled.signal.aborted && !signal.aborted && outcome?.kind === 'settling') return { kind: 'ready' };
     if (settled.signal.aborted && !signal.aborted) {
-      return client.environments.waitFor(environment.id, (view) => finalOutcome(view), { onChange, onConnection, signal });
+      return client.environments.waitFor(environment.id, (view) => finalOutcome(view), {
+        onChange,
+        onConnection,
+        signal,
+      });
     }
     throw thrown;
   }

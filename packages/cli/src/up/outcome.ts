@@ -38,7 +38,11 @@ export function outcomeOf(view: EnvironmentView): UpOutcome | undefined {
   if (!status || (isPlaced && !isCurrent)) return undefined;
   if (status.failureMessage.length > 0) {
     const advice = [`atelier logs ${name}`, `atelier start ${name}  (tries again)`, `atelier delete ${name}`];
-    return { kind: 'failed', message: `environment ${name} failed: ${status.failureMessage.join('; ')}`, advice };
+    return {
+      kind: 'failed',
+      message: `environment ${name} failed: ${status.failureMessage.join('; ')}`,
+      advice,
+    };
   }
   if (status.phase !== EnvironmentPhase.RUNNING) return undefined;
   if (status.devcontainer?.phase === DevContainerPhase.FAILED) return recovery(environment, name);
@@ -58,7 +62,11 @@ function recovery({ status }: Environment, name: string): UpOutcome {
   };
 }
 
-function automationsOutcome(view: EnvironmentView, environment: Environment, name: string): UpOutcome | undefined {
+function automationsOutcome(
+  view: EnvironmentView,
+  environment: Environment,
+  name: string,
+): UpOutcome | undefined {
   const file = environment.status?.automationsFile;
   if (!file) return { kind: 'settling' };
   if (file.automationsFilePresence === Presence.ABSENT) return { kind: 'ready' };
@@ -69,10 +77,17 @@ function automationsOutcome(view: EnvironmentView, environment: Environment, nam
   const services = [...view.services.values()];
   const executions = [...view.executions.values()].filter((each) => isOfBoot(each, environment));
   if (services.some(isUnderWay) || executions.some(isRunning)) return undefined;
-  const failures = [...services.filter(isFailed).map(serviceFailure), ...executions.flatMap(executionFailure(view))];
+  const failures = [
+    ...services.filter(isFailed).map(serviceFailure),
+    ...executions.flatMap(executionFailure(view)),
+  ];
   if (failures.length > 0) {
     const message = `environment ${name} runs, but ${failures.map(({ text }) => text).join('; ')}`;
-    return { kind: 'failed', message, advice: failures.map(({ reference }) => `atelier logs ${name} ${reference}`) };
+    return {
+      kind: 'failed',
+      message,
+      advice: failures.map(({ reference }) => `atelier logs ${name} ${reference}`),
+    };
   }
   return isEverythingFired(view, environment, executions) ? { kind: 'ready' } : { kind: 'settling' };
 }
@@ -128,7 +143,11 @@ export function isOfBoot({ metadata }: TaskExecution, environment: Environment):
   return prefix === 'trigger' && boot === placeOf(environment)[0];
 }
 
-function isEverythingFired(view: EnvironmentView, environment: Environment, executions: TaskExecution[]): boolean {
+function isEverythingFired(
+  view: EnvironmentView,
+  environment: Environment,
+  executions: TaskExecution[],
+): boolean {
   // The plane writes the status before it writes what the automations file declares.
   if (view.services.size + view.tasks.size === 0) return false;
   const [boot, session] = placeOf(environment);
@@ -140,7 +159,8 @@ function isEverythingFired(view: EnvironmentView, environment: Environment, exec
   });
   const tasks = [...view.tasks.values()].every(
     ({ id, metadata }) =>
-      !triggersOf(metadata?.triggeredBy ?? []).start || executions.some((each) => each.metadata?.taskId === id),
+      !triggersOf(metadata?.triggeredBy ?? []).start ||
+      executions.some((each) => each.metadata?.taskId === id),
   );
   return services && tasks;
 }

@@ -44,12 +44,16 @@ export class UpProgress {
     const state = states[phase] ?? 'running';
     const times = this.#timesOf(key, state, nowMs);
     // A service that was up before we looked is none of this start's steps.
-    if (state !== 'running' && times.startedAtMs === nowMs && times.tookMs === 0) return undefined;
+    if (times.tookMs === 0) return undefined;
     const label = `service ${metadata?.reference ?? ''}`;
     return { key, label, state, message: status?.failureMessage ?? '', ...times };
   }
 
-  #task({ id, metadata, status }: TaskExecution, view: EnvironmentView, nowMs: number): ProgressStep | undefined {
+  #task(
+    { id, metadata, status }: TaskExecution,
+    view: EnvironmentView,
+    nowMs: number,
+  ): ProgressStep | undefined {
     const states: Partial<Record<TaskExecutionPhase, ProgressStep['state']>> = {
       [TaskExecutionPhase.SUCCEEDED]: 'succeeded',
       [TaskExecutionPhase.FAILED]: 'failed',
@@ -60,11 +64,21 @@ export class UpProgress {
     if (startedAtMs < this.#sinceMs) return undefined;
     const endedAtMs = atMs(metadata?.completedAt);
     const reference = view.tasks.get(metadata?.taskId ?? '')?.metadata?.reference ?? '';
-    const step = { key: id, label: `task ${reference}`, state, startedAtMs, message: status?.failureMessage ?? '' };
+    const step = {
+      key: id,
+      label: `task ${reference}`,
+      state,
+      startedAtMs,
+      message: status?.failureMessage ?? '',
+    };
     return endedAtMs === undefined ? step : { ...step, tookMs: endedAtMs - startedAtMs };
   }
 
-  #timesOf(key: string, state: ProgressStep['state'], nowMs: number): { startedAtMs: number; tookMs?: number } {
+  #timesOf(
+    key: string,
+    state: ProgressStep['state'],
+    nowMs: number,
+  ): { startedAtMs: number; tookMs?: number } {
     const times = this.#times.get(key) ?? { startedAtMs: nowMs };
     if (state !== 'running') times.tookMs ??= nowMs - times.startedAtMs;
     this.#times.set(key, times);

@@ -12,7 +12,7 @@ import { machineFolder, type OciHome } from '../home.ts';
 /** What can be claimed. */
 export type ClaimKind = 'home' | 'ids' | 'address' | 'link';
 
-/** One claim. */
+/** One claim, as its file says it; it holds until it is dropped or dead. */
 export interface Claim {
   readonly kind: ClaimKind;
   /** What is claimed: a first id, an address, an interface name or a short name. */

@@ -17,7 +17,7 @@ import { ensureNamespaces, removeNamespaces } from './namespaces.ts';
 import { tryRun } from './run.ts';
 import { asOwner } from './syscalls.ts';
 
-/** What a probe needs. */
+/** What a probe looks at beside the machine itself. */
 export interface ProbeSetting {
   readonly home: OciHome;
   readonly cgroup: CgroupVersion;
@@ -37,7 +37,7 @@ const diskBytesMin = 1024 ** 3;
 /** No environment has this id, so nothing of an environment is touched. */
 const probeOwner = 'probe';
 
-/** See `Driver.probe`. */
+/** What this machine can enforce, and what is in the way; see `Driver.probe`. */
 export async function probeMachine(setting: ProbeSetting): Promise<DriverReport> {
   const { home, cgroup, inheritance } = setting;
   const problems = [...(await missingPrograms()), ...identityProblems(), ...diskProblems(home)];

@@ -12,7 +12,7 @@ import { workspaceFolder } from '../disks/folders.ts';
 import type { OciHome } from '../home.ts';
 import { errnoOf, openInside } from '../host/syscalls.ts';
 
-/** An open context. */
+/** An open context: the folder stays the same one until it is closed, wherever its path leads by then. */
 export interface BuildContext {
   /** The context folder, held open. */
   readonly descriptor: number;

@@ -1,5 +1,6 @@
 /** What a build and the runtime of its steps tell each other. Pure. */
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 /**
  * File in a bundle that says how to put buildah's overlay back, a line each: root, layers, work folder, overlay
@@ -19,6 +20,8 @@ export interface BuildPlan {
   readonly overlayFolder: string;
   /** Folder of this build; what buildah mounts into a step must lie there or in the storage. */
   readonly temporaryFolder: string;
+  /** Where Node keeps what it has compiled, which is most of what it does at its start. */
+  readonly compileCacheFolder: string;
   /** Variables as NAME=value, for the step only. */
   readonly environment: readonly string[];
   /** Folders of the host that are seen read-only, put where they leave no trace in the image. */
@@ -31,13 +34,15 @@ export interface BuildPlan {
  */
 export function runtimeScript(plan: BuildPlan, planFile: string): string {
   const quote = (path: string): string => `'${path.replaceAll("'", `'\\''`)}'`;
-  const node = [process.execPath, join(import.meta.dirname, 'build-runtime.ts'), planFile]
+  const program = [process.execPath, fileURLToPath(import.meta.resolve('./build-runtime.ts')), planFile]
     .map(quote)
     .join(' ');
+  const node = `env NODE_COMPILE_CACHE=${quote(plan.compileCacheFolder)} ${program}`;
   const crun = `crun --root ${quote(join(plan.temporaryFolder, 'crun'))} --cgroup-manager=disabled "$@"`;
   return `#!/bin/sh
 case $1 in
-context | create) exec ${node} "$@" ;;
+context) exec ${node} context ;;
+create) ${node} create || exit; exec ${crun} ;;
 delete) ;;
 *) exec ${crun} ;;
 esac

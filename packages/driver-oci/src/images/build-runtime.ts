@@ -1,14 +1,13 @@
 /**
- * The runtime that buildah calls for each RUN step instead of crun: it puts the step into the environment's own
- * user and network namespaces and then calls crun. Started as `node build-runtime.ts <plan file> create ...`,
- * and once before buildah with `context`, to show it the folder that was checked and not what is now at its path.
+ * The part of a build's runtime that needs system calls. Before each RUN step it turns the bundle that buildah made
+ * into one for the environment's own user and network namespaces: `node build-runtime.ts <plan file> create`. Once
+ * before buildah, with `context`, it shows it the folder that was checked and not what is now at its path.
  *
  * Buildah could map ids itself, but then what a RUN step writes is committed with the ids of the host and the
  * next step cannot own it (seen with buildah 1.28). So buildah knows nothing of the mapping: its layers stay
  * 0-based, and only while a step runs, its overlay is taken away and mounted again here from id-mapped views of
  * the same folders. Everything happens in a mount namespace of the build, whose end takes all of it along.
  */
-import { spawnSync } from 'node:child_process';
 import {
   closeSync,
   constants,
@@ -24,6 +23,7 @@ import { basename, join } from 'node:path';
 import { AtelierError } from '@atelier/api';
 import { idRangeSize } from '../claims/id-range.ts';
 import { readMountTable, type MountEntry } from '../host/mount-table.ts';
+import { run } from '../host/run.ts';
 import {
   asOwner,
   attachTree,
@@ -61,16 +61,11 @@ interface BundleConfiguration {
   };
 }
 
-const [planFile = '', ...runtimeArguments] = process.argv.slice(2);
+const [planFile = '', command = ''] = process.argv.slice(2);
 const plan = JSON.parse(readFileSync(planFile, 'utf8')) as BuildPlan;
 const bundle = process.cwd();
 /** Outside of the bundle, which buildah takes away with everything that it sees below it. */
 const views = join(plan.temporaryFolder, 'views', basename(bundle));
-
-function callCrun(): number {
-  const crun = ['--root', join(plan.temporaryFolder, 'crun'), '--cgroup-manager=disabled'];
-  return spawnSync('crun', [...crun, ...runtimeArguments], { stdio: 'inherit' }).status ?? 1;
-}
 
 function option(entry: MountEntry, name: string): string {
   const values = entry.options.filter((text) => text.startsWith(`${name}=`) || text.startsWith(`${name}+=`));
@@ -91,15 +86,8 @@ function forgetVolatile(workFolder: string): void {
   rmSync(join(workFolder, 'work/incompat'), { recursive: true, force: true });
 }
 
-function inBuild(args: string[]): void {
-  const { status, stderr } = spawnSync('nsenter', ['--target', '1', '--mount', ...args], {
-    encoding: 'utf8',
-  });
-  if (status !== 0) throw new AtelierError('internal', `${args.join(' ')}: ${stderr}`);
-}
-
 /** Takes buildah's overlay away everywhere, and mounts it again with mapped ids. */
-function mountRoot(configuration: BundleConfiguration, userNamespace: number): void {
+async function mountRoot(configuration: BundleConfiguration, userNamespace: number): Promise<void> {
   const table = readMountTable();
   const root = table.findLast((entry) => entry.mountPoint === configuration.root.path);
   if (root?.type !== 'overlay') throw new AtelierError('internal', 'buildah gave a root that is no overlay');
@@ -108,7 +96,7 @@ function mountRoot(configuration: BundleConfiguration, userNamespace: number): v
   const merged = same.find((entry) => entry.mountPoint.startsWith(`${plan.overlayFolder}/`))?.mountPoint;
   if (merged === undefined) throw new AtelierError('internal', 'buildah gave a root outside of the storage');
   for (const entry of same.toReversed()) unmount(entry.mountPoint);
-  inBuild(['umount', merged]);
+  await run('nsenter', ['--target', '1', '--mount', 'umount', merged]);
 
   const workFolder = option(root, 'workdir');
   const layers = join(views, 'layers');
@@ -196,12 +184,13 @@ function confineBind(table: readonly MountEntry[], bind: Mount, index: number, u
   bind.source = view;
 }
 
-function create(): number {
+/** Turns the bundle of a step into one that crun may run. */
+async function prepareStep(): Promise<void> {
   const file = join(bundle, 'config.json');
   const configuration = JSON.parse(readFileSync(file, 'utf8')) as BundleConfiguration;
   const { linux, process: step } = configuration;
   const userNamespace = openSync(plan.userNamespaceFile, constants.O_RDONLY);
-  mountRoot(configuration, userNamespace);
+  await mountRoot(configuration, userNamespace);
   configuration.mounts = configuration.mounts.filter((entry) => !entry.type?.startsWith('cgroup'));
   const table = readMountTable();
   for (const [index, entry] of configuration.mounts.entries()) {
@@ -231,18 +220,17 @@ function create(): number {
     { type: 'cgroup' },
   );
   writeFileSync(file, JSON.stringify(configuration));
-  return callCrun();
 }
 
 /** Shows the context, which is open as file 3, in the mount namespace of the build. */
-function attachContext(): number {
+function attachContext(): void {
   const inherited = 3;
   attachTree(inherited, openSync(join(plan.temporaryFolder, 'context'), constants.O_RDONLY));
-  return 0;
 }
 
 try {
-  process.exitCode = runtimeArguments[0] === 'context' ? attachContext() : create();
+  if (command === 'context') attachContext();
+  else await prepareStep();
 } catch (error) {
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
   process.exitCode = 1;

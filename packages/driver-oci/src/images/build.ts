@@ -16,7 +16,7 @@ import { inspectImage } from './layers.ts';
 import { parseReference } from './reference.ts';
 import { runBuildah, withTemporaryFolder, type Buildah } from './storage.ts';
 
-/** What builds need. */
+/** What builds need: the storage that they fill and the confinement that they run in. */
 export interface BuildOptions {
   readonly home: OciHome;
   readonly buildah: Buildah;

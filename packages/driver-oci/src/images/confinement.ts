@@ -59,7 +59,7 @@ network=$1; shift
 while [ "$1" != -- ]; do echo 0 > "$1"; shift; done; shift
 exec nsenter --net="$network" unshare --mount --pid --fork --kill-child --mount-proc sh -euc '
 umount --lazy /sys/fs/cgroup/unified 2>/dev/null || true
-mount --bind "$1" /etc/resolv.conf
+[ ! -e /etc/resolv.conf ] || mount --bind "$1" /etc/resolv.conf
 "$2" context
 shift 2
 ip link set lo up
@@ -125,6 +125,7 @@ function planOf(
     rootFolder,
     overlayFolder: join(home.storageFolder, 'overlay'),
     temporaryFolder: folder,
+    compileCacheFolder: join(home.folder, 'storage-configuration/compiled'),
     environment,
     folders: moved.map(({ source, destination }) => ({ source, destination })),
   };

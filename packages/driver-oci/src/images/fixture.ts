@@ -12,7 +12,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { makeId } from '@atelier/api';
+import { AtelierError, makeId } from '@atelier/api';
 import { systemClock, systemRandom } from '@atelier/api/system';
 import type { Driver, Image, ImageBuild, ImageRequest } from '@atelier/driver';
 import { createOciDriver, findLeftovers, openHome, type OciHome } from '../index.ts';
@@ -33,7 +33,7 @@ export function missingForImages(): string | undefined {
   return missing && `needs the program ${missing}`;
 }
 
-/** A home under test. */
+/** A home under test, with the real driver of it and the small image {@link busyboxName}. */
 export interface Place {
   readonly home: OciHome;
   readonly driver: Driver;
@@ -58,7 +58,7 @@ export async function openPlace(variables: Readonly<Record<string, string>> = {}
   const folder = mkdtempSync(join(tmpdir(), 'atelier-images-'));
   const home = openHome(folder);
   const kept = { ...hostVariables };
-  Object.assign(process.env, variables);
+  Object.assign(hostVariables, variables);
   const driver = await openDriver(home).finally(() => restoreVariables(kept, variables));
   const tools = prepareBuildah(home, hostVariables);
   const told: string[] = [];
@@ -66,7 +66,7 @@ export async function openPlace(variables: Readonly<Record<string, string>> = {}
 
   const buildah = async (...args: string[]): Promise<void> => {
     const { exitCode, lines } = await runBuildah(tools, args, { signal: never });
-    if (exitCode !== 0) throw new Error(lines.join('\n'));
+    if (exitCode !== 0) throw new AtelierError('internal', lines.join('\n'));
   };
   const ensure = (request: ImageRequest, signal = never): Promise<Image> => {
     told.length = 0;
@@ -133,8 +133,8 @@ export function openDriver(home: OciHome): Promise<Driver> {
 function restoreVariables(kept: typeof hostVariables, changed: Readonly<Record<string, string>>): void {
   for (const name of Object.keys(changed)) {
     const before = kept[name];
-    if (before === undefined) delete process.env[name];
-    else process.env[name] = before;
+    if (before === undefined) delete (hostVariables as Record<string, string | undefined>)[name];
+    else Object.assign(hostVariables, { [name]: before });
   }
 }
 

@@ -12,6 +12,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 import { generationFolder, workspaceFolder } from '../disks/folders.ts';
 import { findNamespaces } from '../host/namespaces.ts';
@@ -194,7 +195,7 @@ describePlace('an instance', (place) => {
   it('goes on when whoever started it is killed, and is found', async () => {
     const { home, driver } = place.subject();
     const id = await place.environment();
-    const starter = join(import.meta.dirname, '../test-starter.ts');
+    const starter = fileURLToPath(import.meta.resolve('../test-starter.ts'));
     const child = spawn(process.execPath, [starter, home.folder, id], {
       stdio: ['pipe', 'pipe', 'inherit'],
     });

@@ -1,7 +1,7 @@
 /** The instance driver: everything is read from the machine, only connections live in this process. */
 import { join } from 'node:path';
 import { AtelierError } from '@atelier/api';
-import type { Instance, InstanceDriver } from '@atelier/driver';
+import type { Instance, InstanceDriver, InstanceStart } from '@atelier/driver';
 import { removeTrees } from '../disks/disks.ts';
 import { environmentFolder, environmentIds, instancesFolder } from '../disks/folders.ts';
 import { releaseRoot } from '../disks/overlay.ts';
@@ -36,44 +36,22 @@ export function makeInstances(setting: InstanceSetting, serial: Serial): Instanc
     return record && shown(record);
   };
 
-  /** Takes everything of an instance away but its socket, at which somebody may listen for its next run. */
-  const clear = async (name: string): Promise<void> => {
-    await killAll(clock, cgroups, name);
-    await crunDelete(home, name);
-    releaseRoot(rootFolder(home, name));
-    await removeCgroups(clock, cgroups, name);
-    await removeTrees([bundleFolder(home, name)]);
-  };
-
-  /** Takes an instance away, and what its environment has only while it has instances. */
-  const takeAway = async (name: string): Promise<void> => {
-    await clear(name);
-    listeners.release(name);
-    const environmentId = environmentOf(name);
-    removeIfEmpty(instancesFolder(home, environmentId));
-    removeIfEmpty(environmentFolder(home, environmentId));
-    releaseNamespaces(setting, environmentId);
-  };
-
   return {
     list: async () => allRecords(home).map(shown),
     inspect: async (name) => found(name),
     start: (start) =>
       serial(start.environmentId, async () => {
-        if (environmentOf(start.name) !== start.environmentId) {
-          const message = `${start.name} is not a name of environment ${start.environmentId}`;
-          throw new AtelierError('invalid_argument', message);
-        }
+        requireOwnName(start);
         const running = found(start.name);
         if (running?.state === 'running') return running;
         const plan = await planStart(setting, start);
-        await clear(start.name);
+        await clear(setting, start.name);
         try {
           const { base } = await ensureNamespaces(home, start.environmentId);
           listeners.admit(start.name, base);
           return shown(await carryOut(setting, plan));
         } catch (error) {
-          await takeAway(start.name);
+          await takeAway(setting, start.name);
           throw error;
         }
       }),
@@ -86,7 +64,7 @@ export function makeInstances(setting: InstanceSetting, serial: Serial): Instanc
       if (now?.process.startTime !== record.process.startTime) return;
       writeJson(join(bundleFolder(home, name), 'state.json'), { ...record, end } satisfies InstanceRecord);
     },
-    remove: async (name) => serial(environmentOf(name), () => takeAway(name)),
+    remove: async (name) => serial(environmentOf(name), () => takeAway(setting, name)),
     async listen(name, onLink) {
       environmentOf(name);
       return listeners.listen(name, onLink);
@@ -96,6 +74,30 @@ export function makeInstances(setting: InstanceSetting, serial: Serial): Instanc
       return record && isRunning(record) ? cgroups.usage(name) : undefined;
     },
   };
+}
+
+/** Takes everything of an instance away but its socket, at which somebody may listen for its next run. */
+async function clear({ home, clock, cgroups }: InstanceSetting, name: string): Promise<void> {
+  await killAll(clock, cgroups, name);
+  await crunDelete(home, name);
+  releaseRoot(rootFolder(home, name));
+  await removeCgroups(clock, cgroups, name);
+  await removeTrees([bundleFolder(home, name)]);
+}
+
+/** Takes an instance away, and what its environment has only while it has instances. */
+async function takeAway(setting: InstanceSetting, name: string): Promise<void> {
+  await clear(setting, name);
+  setting.listeners.release(name);
+  const environmentId = environmentOf(name);
+  removeIfEmpty(instancesFolder(setting.home, environmentId));
+  removeIfEmpty(environmentFolder(setting.home, environmentId));
+  releaseNamespaces(setting, environmentId);
+}
+
+function requireOwnName({ name, environmentId }: InstanceStart): void {
+  if (environmentOf(name) === environmentId) return;
+  throw new AtelierError('invalid_argument', `${name} is not a name of environment ${environmentId}`);
 }
 
 /** Gives up the namespaces of an environment that has neither instances nor a network any more. */

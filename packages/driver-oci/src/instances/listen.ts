@@ -6,7 +6,7 @@ import { chmodSync, chownSync, mkdirSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { once } from 'node:events';
-import { AtelierError } from '@atelier/api';
+import { AtelierError, type Clock } from '@atelier/api';
 import type { Closeable, SupervisorLink } from '@atelier/driver';
 import { linkOverStream } from '@atelier/driver/link';
 import { namesIn } from '../host/files.ts';
@@ -15,6 +15,8 @@ import { shortName, type OciHome } from '../home.ts';
 /** Path of the socket as an instance sees it. */
 export const socketInside = '/run/atelier/supervisor.sock';
 
+/** Root inside may dial as fast as it likes; each link costs the runner work. */
+const linkIntervalMs = 20;
 /** More than one is a supervisor that dials again before we saw that its last connection broke. */
 const connectionsWaitingMax = 4;
 
@@ -33,6 +35,8 @@ export interface Listeners {
 interface Listener {
   readonly server: Server;
   link?: SupervisorLink | undefined;
+  /** Connections before this moment are turned away. */
+  nextMs: number;
 }
 
 /** The folder that an instance sees as `/run/atelier`. */
@@ -50,6 +54,7 @@ export function makeSocketFolder(home: OciHome, name: string): string {
 /** Makes the listeners of a home. `isNeeded` says whether an instance of that name is here. */
 export function makeListeners(
   home: OciHome,
+  clock: Clock,
   baseOf: (name: string) => number | undefined,
   isNeeded: (name: string) => boolean,
 ): Listeners {
@@ -77,8 +82,10 @@ export function makeListeners(
     async listen(name, onLink) {
       const before = listeners.get(name);
       if (before !== undefined) await end(name, before);
-      const listener: Listener = { server: createServer() };
+      const listener: Listener = { server: createServer(), nextMs: 0 };
       listener.server.on('connection', (socket: Socket) => {
+        if (clock.nowMs() < listener.nextMs) return void socket.destroy();
+        listener.nextMs = clock.nowMs() + linkIntervalMs;
         listener.link?.close();
         const link = linkOverStream(socket);
         listener.link = link;

@@ -7,7 +7,7 @@ import { namesIn, readJson, writeJson } from '../host/files.ts';
 import { shortName, type OciHome } from '../home.ts';
 import type { AddressPair } from './address-pool.ts';
 
-/** One attachment. */
+/** One attachment: what an environment has of the network. */
 export interface Attachment extends AddressPair {
   readonly environmentId: string;
   /** Interface on the host. */

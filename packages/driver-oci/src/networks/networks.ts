@@ -7,7 +7,7 @@ import { readText } from '../host/files.ts';
 import type { Inheritance } from '../host/inheritance.ts';
 import { ensureNamespaces } from '../host/namespaces.ts';
 import { run } from '../host/run.ts';
-import { allDone, makeSerial, type Serial } from '../host/serial.ts';
+import { allDone, type Serial } from '../host/serial.ts';
 import { shortName, type OciHome } from '../home.ts';
 import { gatewayCandidates, pairOf, parseRange, routedRanges, type HostRoute } from './address-pool.ts';
 import {
@@ -21,9 +21,10 @@ import {
   writeAttachment,
   type Attachment,
 } from './attachments.ts';
+import { makeFirewall, type Firewall } from './firewall.ts';
+import { makeForwarders, type Forwarders } from './forwarders.ts';
 import { makeLink, openLink, removeLink } from './links.ts';
-import { hostResolvers, startForwarder, type Forwarder } from './resolver.ts';
-import { ruleset } from './ruleset.ts';
+import { hostResolvers } from './resolver.ts';
 
 /** What the networks of a home need. */
 export interface NetworkSetting {
@@ -45,101 +46,92 @@ export interface Networks extends NetworkDriver {
 }
 
 const forwardingSwitch = '/proc/sys/net/ipv4/ip_forward';
-/** The table is one thing, whatever environment a change is for. */
-const tableKey = 'table';
-const namePort = 53;
+
+/** What the steps below work with. */
+interface Parts {
+  readonly setting: NetworkSetting;
+  readonly firewall: Firewall;
+  readonly forwarders: Forwarders;
+}
 
 /** Makes the network driver of a home. */
 export function makeNetworks(setting: NetworkSetting): Networks {
   const { home, serial } = setting;
-  const forwarders = new Map<string, Forwarder>();
-  /** Attachments that are being made: their rules must survive the making of others. */
-  const pending = new Map<string, Attachment>();
-  const ofTable = makeSerial();
-
-  const writeRules = (): Promise<string> =>
-    ofTable(tableKey, () => {
-      const made = allAttachments(home).filter((each) => !pending.has(each.environmentId));
-      const rules = ruleset(home.short, [...made, ...pending.values()], setting.inheritance.proxies);
-      return run('nft', ['-f', '-'], { input: rules });
-    });
-
-  const forward = async (attachment: Attachment): Promise<void> => {
-    if (forwarders.has(attachment.environmentId)) return;
-    const forwarder = await startForwarder({
-      address: attachment.gateway,
-      port: namePort,
-      clock: setting.clock,
-      resolvers: hostResolvers,
-      resolverPort: namePort,
-    });
-    forwarders.set(attachment.environmentId, forwarder);
-  };
-
-  const remove = async (environmentId: string): Promise<void> => {
-    const link = linkName(home, environmentId);
-    await forwarders.get(environmentId)?.close();
-    forwarders.delete(environmentId);
-    const wasThere = linkExists(link) || attachedIds(home).includes(environmentId);
-    await removeLink(link);
-    forgetAttachment(home, environmentId);
-    if (wasThere) await writeRules();
-    releaseClaim(home, 'link', environmentId);
-    releaseClaim(home, 'address', environmentId);
-    setting.releaseNamespaces(environmentId);
-  };
-
-  const make = async (environmentId: string, policy: NetworkPolicy): Promise<Attachment> => {
-    enableForwarding();
-    const namespaces = ensureNamespaces(home, environmentId);
-    const found = foreignRoutes();
-    await allDone([namespaces, found]);
-    const [{ networkFile }, routes] = [await namespaces, await found];
-    const link = claimLink(home, environmentId);
-    const pair = pairOf(claimGateway(home, environmentId, routes));
-    const attachment = { environmentId, link, ...pair, policy };
-    pending.set(environmentId, attachment);
-    try {
-      await allDone([writeRules(), makeLink(link, pair, networkFile, uplinkMtu(routes))]);
-      // The rules are there by now: no packet ever passes without them.
-      await allDone([openLink(pair, networkFile), forward(attachment)]);
-      writeAttachment(home, attachment);
-    } finally {
-      pending.delete(environmentId);
-    }
-    return attachment;
-  };
-
+  const firewall = makeFirewall(home, setting.inheritance.proxies);
+  const forwarders = makeForwarders(setting.clock);
+  const parts = { setting, firewall, forwarders };
   return {
     list: async () => allAttachments(home).map(shown),
     ensure: async (environmentId, policy) =>
       serial(requireId(environmentId, 'environment id'), async () => {
         const had = readAttachment(home, environmentId);
-        try {
-          if (had === undefined) return shown(await make(environmentId, policy));
-          await forward(had);
-          if (samePolicy(had.policy, policy)) return shown(had);
-          const changed = { ...had, policy };
-          writeAttachment(home, changed);
-          await writeRules();
-          return shown(changed);
-        } catch (error) {
-          if (had === undefined) await remove(environmentId);
-          throw error;
-        }
+        return shown(
+          had === undefined ? await attach(parts, environmentId, policy) : await change(parts, had, policy),
+        );
       }),
-    remove: (environmentId) => serial(environmentId, () => remove(environmentId)),
+    remove: async (environmentId) => serial(environmentId, () => detach(parts, environmentId)),
     async resume() {
       const attachments = allAttachments(home);
       if (attachments.length === 0) return;
-      await writeRules();
-      await Promise.all(attachments.map(forward));
+      await firewall.write();
+      await Promise.all(attachments.map((each) => forwarders.start(each)));
     },
-    async close() {
-      await Promise.all([...forwarders.values()].map((forwarder) => forwarder.close()));
-      forwarders.clear();
-    },
+    close: () => forwarders.close(),
   };
+}
+
+/** Makes an attachment; what fails leaves nothing. */
+async function attach(parts: Parts, environmentId: string, policy: NetworkPolicy): Promise<Attachment> {
+  const { setting, firewall, forwarders } = parts;
+  const { home } = setting;
+  try {
+    enableForwarding();
+    const namespaces = ensureNamespaces(home, environmentId);
+    const found = foreignRoutes();
+    await allDone([namespaces, found]);
+    const [{ networkFile }, routes] = [await namespaces, await found];
+    const link = claimFirst(home, 'link', environmentId, [linkName(home, environmentId)]);
+    const pair = pairOf(claimGateway(home, environmentId, routes));
+    const attachment = { environmentId, link, ...pair, policy };
+    return await firewall.whileMaking(attachment, async () => {
+      await allDone([firewall.write(), makeLink(link, pair, networkFile, uplinkMtu(routes))]);
+      // The rules are there by now: no packet ever passes without them.
+      await allDone([openLink(pair, networkFile), forwarders.start(attachment)]);
+      writeAttachment(home, attachment);
+      return attachment;
+    });
+  } catch (error) {
+    await detach(parts, environmentId);
+    throw error;
+  }
+}
+
+/** Changes the policy of an attachment that is there. */
+async function change(
+  { setting, firewall, forwarders }: Parts,
+  had: Attachment,
+  policy: NetworkPolicy,
+): Promise<Attachment> {
+  await forwarders.start(had);
+  if (samePolicy(had.policy, policy)) return had;
+  const changed = { ...had, policy };
+  writeAttachment(setting.home, changed);
+  await firewall.write();
+  return changed;
+}
+
+/** Takes everything of an attachment away, whatever of it is there. */
+async function detach({ setting, firewall, forwarders }: Parts, environmentId: string): Promise<void> {
+  const { home } = setting;
+  const link = linkName(home, environmentId);
+  const wasThere = linkExists(link) || attachedIds(home).includes(environmentId);
+  await forwarders.stop(environmentId);
+  await removeLink(link);
+  forgetAttachment(home, environmentId);
+  if (wasThere) await firewall.write();
+  releaseClaim(home, 'link', environmentId);
+  releaseClaim(home, 'address', environmentId);
+  setting.releaseNamespaces(environmentId);
 }
 
 /** Whether the kernel passes packets between interfaces. */
@@ -149,11 +141,6 @@ export function forwardingEnabled(): boolean {
 
 function enableForwarding(): void {
   if (!forwardingEnabled()) writeFileSync(forwardingSwitch, '1');
-}
-
-function claimLink(home: OciHome, environmentId: string): string {
-  const link = linkName(home, environmentId);
-  return claimFirst(home, 'link', environmentId, [link]);
 }
 
 function claimGateway(home: OciHome, environmentId: string, routes: readonly HostRoute[]): string {

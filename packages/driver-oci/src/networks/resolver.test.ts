@@ -2,7 +2,7 @@ import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
-import { clock } from '../host/system.ts';
+import { systemClock as clock } from '@atelier/api/system';
 import { resolversIn, startForwarder, type Forwarder } from './resolver.ts';
 
 const address = '127.0.0.1';

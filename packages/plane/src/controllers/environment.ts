@@ -3,6 +3,7 @@
  * decision to stop, and removes what nobody has. One pass reads everything anew.
  */
 import { createHash } from 'node:crypto';
+import { sleep } from '@atelier/api';
 import {
   EnvironmentPhase,
   EnvironmentSpec_MachineSchema,
@@ -12,12 +13,12 @@ import { ServicePhase } from '@atelier/api/gitpod/environment_automation';
 import { RunnerPhase } from '@atelier/api/gitpod/runner';
 import { Principal as PrincipalType, SubjectSchema } from '@atelier/api/gitpod/subject';
 import { createLoop, planAutomations, planPlacement, type Outcome } from '@atelier/reconcile';
-import type { Kind, Row, Store } from '@atelier/store';
+import type { Kind, Query, Row, Store } from '@atelier/store';
 import { create } from '@bufbuild/protobuf';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { isStopped } from '../automations/records.ts';
 import { desireRunning, rowsOf, startTask } from '../automations/start.ts';
-import type { ChangeFeed } from '../change-feed.ts';
+import { closeWith, type ChangeFeed } from '../change-feed.ts';
 import type { PlaneContext } from '../context.ts';
 import { desire, setPhase, touchSpec } from '../environment/change.ts';
 
@@ -29,6 +30,16 @@ export interface Controller {
 
 const concurrency = 4;
 const backoff = { initialMs: 500, maxMs: 30_000 };
+/** Pause before everything is looked at anew, after changes were lost. */
+const rewatchMs = 1000;
+const watchedKinds: readonly Kind[] = [
+  'environment',
+  'service',
+  'task',
+  'taskExecution',
+  'runner',
+  'environmentClass',
+];
 
 /** Makes the controller. */
 export function createEnvironmentController(plane: PlaneContext, feed: ChangeFeed): Controller {
@@ -45,10 +56,13 @@ export function createEnvironmentController(plane: PlaneContext, feed: ChangeFee
         log('an environment could not be looked after', { id: key, error: String(outcome.error) });
     },
   });
-  const watcher = feed.watch({
-    kinds: ['environment', 'service', 'task', 'taskExecution', 'runner', 'environmentClass'],
-  });
-  const pump = async (): Promise<void> => {
+  const controller = new AbortController();
+
+  /** Wakes everything, then what changes, until changes are lost or the controller stops. */
+  async function watchOnce(): Promise<void> {
+    const watcher = feed.watch({ kinds: watchedKinds });
+    closeWith(watcher, controller.signal);
+    loop.wakeAll((await allRows(store, 'environment')).map(({ id }) => id));
     for (let batch = await watcher.next(); batch; batch = await watcher.next()) {
       for (const change of batch) {
         const { kind, id, environmentId } = change.type === 'row' ? change.row : change;
@@ -57,17 +71,27 @@ export function createEnvironmentController(plane: PlaneContext, feed: ChangeFee
         else loop.wakeAll(await unplaced(store));
       }
     }
-  };
+  }
+
+  async function watch(): Promise<void> {
+    while (!controller.signal.aborted) {
+      try {
+        await watchOnce();
+      } catch (error) {
+        log('the controller of environments could not read; trying again', { error: String(error) });
+      }
+      await sleep(clock, rewatchMs, controller.signal);
+    }
+  }
+
+  let watching: Promise<void> = Promise.resolve();
   return {
     async start() {
-      void pump().catch((error: unknown) =>
-        log('the controller of environments lost its feed', { error: String(error) }),
-      );
-      const rows = await allRows(store, 'environment');
-      loop.wakeAll(rows.map(({ id }) => id));
+      watching = watch();
     },
     async stop() {
-      watcher.close();
+      controller.abort();
+      await watching;
       await loop.stop();
     },
   };
@@ -94,10 +118,11 @@ async function pass(plane: PlaneContext, id: string): Promise<Outcome> {
 /** Finds a runner and writes it down; while there is none, says why. */
 async function place(plane: PlaneContext, row: Row<'environment'>): Promise<Outcome> {
   const { store, clock } = plane;
+  const { organizationId } = row;
   const [runners, classes, environments] = await Promise.all([
-    allRows(store, 'runner'),
-    allRows(store, 'environmentClass'),
-    allRows(store, 'environment'),
+    allRows(store, 'runner', { organizationId }),
+    allRows(store, 'environmentClass', { organizationId }),
+    allRows(store, 'environment', { organizationId }),
   ]);
   const load = new Map<string, number>();
   for (const { value } of environments) {
@@ -111,24 +136,32 @@ async function place(plane: PlaneContext, row: Row<'environment'>): Promise<Outc
     load,
     clock.nowMs(),
   );
-  await store.update('environment', row.id, (environment) => {
-    if (plan.kind !== 'placed') return explainWaiting(environment, plan, clock.nowMs());
-    if (!environment.metadata || environment.metadata.runnerId !== '') return undefined;
-    environment.metadata.runnerId = plan.runnerId;
-    if (environment.spec) {
-      environment.spec.machine ??= create(EnvironmentSpec_MachineSchema);
-      environment.spec.machine.class = plan.environmentClassId;
-    }
-    if (environment.status) environment.status.failureMessage = [];
-    touchSpec(environment, clock.nowMs());
-    return environment;
-  });
-  if (plan.kind === 'waiting')
-    return { kind: 'again', afterMs: Math.max(1, plan.deadlineMs - clock.nowMs()) };
-  return { kind: 'settled' };
+  if (plan.kind === 'placed') {
+    await store.update('environment', row.id, (environment) => placed(environment, plan, clock.nowMs()));
+    return { kind: 'settled' };
+  }
+  const explain = (environment: Environment) => explainWaiting(environment, plan, clock.nowMs());
+  await store.update('environment', row.id, explain, { statusOnly: true });
+  if (plan.kind === 'failed') return { kind: 'settled' };
+  return { kind: 'again', afterMs: Math.max(1, plan.deadlineMs - clock.nowMs()) };
 }
 
-type Waiting = Exclude<ReturnType<typeof planPlacement>, { kind: 'placed' }>;
+type Placed = Extract<ReturnType<typeof planPlacement>, { kind: 'placed' }>;
+
+/** Writes the runner down; undefined when there is one already. */
+function placed(environment: Environment, plan: Placed, nowMs: number): Environment | undefined {
+  if (!environment.metadata || environment.metadata.runnerId !== '') return undefined;
+  environment.metadata.runnerId = plan.runnerId;
+  if (environment.spec) {
+    environment.spec.machine ??= create(EnvironmentSpec_MachineSchema);
+    environment.spec.machine.class = plan.environmentClassId;
+  }
+  if (environment.status) environment.status.failureMessage = [];
+  touchSpec(environment, nowMs);
+  return environment;
+}
+
+type Waiting = Exclude<ReturnType<typeof planPlacement>, Placed>;
 
 /** Writes why there is no runner; undefined when it says so already. */
 function explainWaiting(environment: Environment, plan: Waiting, nowMs: number): Environment | undefined {
@@ -208,14 +241,13 @@ async function removeStoppedServices(plane: PlaneContext, environmentId: string)
 }
 
 async function unplaced(store: Store): Promise<string[]> {
-  const page = await store.list('environment', { attributes: { runnerId: [''] }, pageSize: 100 });
-  return page.rows.map(({ id }) => id);
+  return (await allRows(store, 'environment', { attributes: { runnerId: [''] } })).map(({ id }) => id);
 }
 
-async function allRows<K extends Kind>(store: Store, kind: K): Promise<Row<K>[]> {
+async function allRows<K extends Kind>(store: Store, kind: K, query: Query = {}): Promise<Row<K>[]> {
   const rows: Row<K>[] = [];
   for (let pageToken = ''; ;) {
-    const page = await store.list(kind, { pageSize: 100, pageToken });
+    const page = await store.list(kind, { ...query, pageSize: 100, pageToken });
     rows.push(...page.rows);
     if (page.nextToken === '') return rows;
     pageToken = page.nextToken;

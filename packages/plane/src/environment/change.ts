@@ -9,11 +9,12 @@ import {
   EnvironmentSpec_TimeoutSchema,
   type Environment,
   type EnvironmentSpec,
+  type MarkEnvironmentActiveRequest,
   type UpdateEnvironmentRequest,
   type UpdateEnvironmentRequest_Spec,
 } from '@atelier/api/gitpod/environment';
 import { create } from '@bufbuild/protobuf';
-import { timestampFromMs } from '@bufbuild/protobuf/wkt';
+import { timestampFromMs, timestampMs } from '@bufbuild/protobuf/wkt';
 
 /** The spec of an environment that is there; every stored environment has one. */
 export function specOf(environment: Environment): EnvironmentSpec {
@@ -48,6 +49,30 @@ export function desire(
   }
   spec.desiredPhase = desired;
   touchSpec(environment, nowMs);
+  return true;
+}
+
+/** Notes that somebody works; false when nothing was said. A time to come is taken for now. */
+export function markActive(
+  environment: Environment,
+  { activitySignal }: Pick<MarkEnvironmentActiveRequest, 'activitySignal'>,
+  nowMs: number,
+): boolean {
+  if (!environment.status || !activitySignal) return false;
+  const saidMs = activitySignal.timestamp ? timestampMs(activitySignal.timestamp) : nowMs;
+  const timestamp = timestampFromMs(Math.min(saidMs, nowMs));
+  environment.status.activitySignal = { ...activitySignal, timestamp };
+  touchSpec(environment, nowMs);
+  return true;
+}
+
+/** Puts an environment aside that does not run; false when it is there already. */
+export function archive(environment: Environment, nowMs: number): boolean {
+  if (specOf(environment).desiredPhase === EnvironmentPhase.RUNNING) {
+    throw new AtelierError('failed_precondition', `environment ${environment.id} runs; stop it first`);
+  }
+  if (!environment.metadata || environment.metadata.archivedAt) return false;
+  environment.metadata.archivedAt = timestampFromMs(nowMs);
   return true;
 }
 

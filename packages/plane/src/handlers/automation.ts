@@ -26,9 +26,13 @@ type Implementation = Partial<ServiceImpl<typeof EnvironmentAutomationService>>;
 
 /** The service half of the automation service on a plane. */
 export function serviceHandlers(plane: PlaneContext): Implementation {
-  const { store, clock } = plane;
-  const own = async (id: string, context: HandlerContext) => findService(plane, id, requireUser(context));
+  return { ...recordHandlers(plane), ...runHandlers(plane) };
+}
 
+/** Services as records: made, read, changed, removed. */
+function recordHandlers(plane: PlaneContext): Implementation {
+  const { store, clock } = plane;
+  const own = ownService(plane);
   return {
     async createService(request, context) {
       const user = requireUser(context);
@@ -79,6 +83,14 @@ export function serviceHandlers(plane: PlaneContext): Implementation {
       await store.delete('service', row.id);
       return {};
     },
+  };
+}
+
+/** Services as processes, and the file that declares them. */
+function runHandlers(plane: PlaneContext): Implementation {
+  const { store } = plane;
+  const own = ownService(plane);
+  return {
     async startService(request, context) {
       const row = await own(request.id, context);
       const { value } = await requireRunning(plane, row.environmentId, requireUser(context));
@@ -102,6 +114,10 @@ export function serviceHandlers(plane: PlaneContext): Implementation {
       return upsertAutomationsFile(plane, environment, request.automationsFile, subjectOf(user));
     },
   };
+}
+
+function ownService(plane: PlaneContext): (id: string, context: HandlerContext) => Promise<Row<'service'>> {
+  return async (id, context) => findService(plane, id, requireUser(context));
 }
 
 async function findService(plane: PlaneContext, id: string, user: Principal): Promise<Row<'service'>> {

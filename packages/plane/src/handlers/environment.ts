@@ -13,10 +13,10 @@ import { SortOrder } from '@atelier/api/gitpod/pagination';
 import { RunnerKind } from '@atelier/api/gitpod/runner';
 import { signAccessToken, type AccessScope } from '@atelier/gateway';
 import type { Query, Row } from '@atelier/store';
-import { timestampFromMs, timestampMs } from '@bufbuild/protobuf/wkt';
+import { timestampMs } from '@bufbuild/protobuf/wkt';
 import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
 import { newId, type PlaneContext } from '../context.ts';
-import { applyUpdate, desire, specOf, touchSpec } from '../environment/change.ts';
+import { applyUpdate, archive, desire, markActive } from '../environment/change.ts';
 import { createEnvironment } from '../environment/create.ts';
 import { requireUser, type Principal } from '../identity/principal.ts';
 import { listEnvironmentClasses } from './environment-class.ts';
@@ -27,38 +27,21 @@ const accessTokenLifetimeMs = 60 * 60 * 1000;
 
 /** Header that makes a create idempotent. */
 const idempotencyHeader = 'atelier-idempotency-key';
+const idempotencyKeyLengthMax = 200;
+
+type Implementation = Partial<ServiceImpl<typeof EnvironmentService>>;
 
 /** The service on a plane. */
-export function environmentHandlers(plane: PlaneContext): Partial<ServiceImpl<typeof EnvironmentService>> {
+export function environmentHandlers(plane: PlaneContext): Implementation {
+  return { ...recordHandlers(plane), ...lifeHandlers(plane), ...tokenHandlers(plane) };
+}
+
+/** Environments as records: made, read, changed. */
+function recordHandlers(plane: PlaneContext): Implementation {
   const { store, clock } = plane;
-
-  async function own(
-    id: string,
-    context: HandlerContext,
-  ): Promise<{ row: Row<'environment'>; user: Principal }> {
-    const user = requireUser(context);
-    return { row: await findEnvironment(plane, id, user), user };
-  }
-
-  async function change(id: string, context: HandlerContext, alter: (environment: Environment) => boolean) {
-    await own(id, context);
-    await store.update('environment', id, (environment) => (alter(environment) ? environment : undefined));
-    return {};
-  }
-
-  const desirePhase = (id: string, context: HandlerContext, desired: EnvironmentPhase) =>
-    change(id, context, (environment) => desire(environment, desired, newId(plane), clock.nowMs()));
-
-  async function accessToken(id: string, context: HandlerContext, scope: AccessScope) {
-    const { user } = await own(id, context);
-    const claims = { environmentId: id, scope, subjectId: user.id };
-    const expiresAtMs = clock.nowMs() + accessTokenLifetimeMs;
-    return { accessToken: await signAccessToken(plane.signingKey.privatePem, claims, expiresAtMs) };
-  }
-
   return {
     async getEnvironment(request, context) {
-      return { environment: (await own(request.environmentId, context)).row.value };
+      return { environment: (await findEnvironment(plane, request.environmentId, requireUser(context))).value };
     },
     async listEnvironments(request, context) {
       const user = requireUser(context);
@@ -72,59 +55,80 @@ export function environmentHandlers(plane: PlaneContext): Partial<ServiceImpl<ty
     listEnvironmentClasses: (request, context) =>
       listEnvironmentClasses(plane, request, requireUser(context)),
     async createEnvironment(request, context) {
-      const idempotencyKey = context.requestHeader.get(idempotencyHeader) ?? undefined;
-      const row = await createEnvironment(plane, request, { owner: requireUser(context), idempotencyKey });
-      return { environment: row.value };
+      const owner = requireUser(context);
+      const idempotencyKey = idempotencyKeyOf(context);
+      return { environment: (await createEnvironment(plane, request, { owner, idempotencyKey })).value };
     },
+    async updateEnvironment(request, context) {
+      const { value } = await findEnvironment(plane, request.environmentId, requireUser(context));
+      const text = request.metadata?.name;
+      if (text === '') throw new AtelierError('invalid_argument', 'metadata.name must not be empty');
+      const update = (environment: Environment): Environment => {
+        applyUpdate(environment, request, clock.nowMs());
+        return environment;
+      };
+      const owner = value.metadata?.creator?.id ?? '';
+      await store.update('environment', value.id, update, text === undefined ? {} : { name: { owner, text } });
+      return {};
+    },
+  };
+}
+
+/** What is wished of an environment: to run, to stop, to go, to be kept apart. */
+function lifeHandlers(plane: PlaneContext): Implementation {
+  const { store, clock } = plane;
+
+  async function change(id: string, context: HandlerContext, alter: (environment: Environment) => boolean) {
+    await findEnvironment(plane, id, requireUser(context));
+    await store.update('environment', id, (environment) => (alter(environment) ? environment : undefined));
+    return {};
+  }
+
+  const desirePhase = (id: string, context: HandlerContext, desired: EnvironmentPhase) =>
+    change(id, context, (environment) => desire(environment, desired, newId(plane), clock.nowMs()));
+
+  return {
     startEnvironment: (request, context) =>
       desirePhase(request.environmentId, context, EnvironmentPhase.RUNNING),
     stopEnvironment: (request, context) =>
       desirePhase(request.environmentId, context, EnvironmentPhase.STOPPED),
     deleteEnvironment: (request, context) =>
       desirePhase(request.environmentId, context, EnvironmentPhase.DELETED),
-    async updateEnvironment(request, context) {
-      const { user } = await own(request.environmentId, context);
-      const text = request.metadata?.name;
-      if (text === '') throw new AtelierError('invalid_argument', 'metadata.name must not be empty');
-      await store.update(
-        'environment',
-        request.environmentId,
-        (environment) => {
-          applyUpdate(environment, request, clock.nowMs());
-          return environment;
-        },
-        text === undefined ? {} : { name: { owner: user.id, text } },
-      );
-      return {};
-    },
     markEnvironmentActive: (request, context) =>
-      change(request.environmentId, context, (environment) => {
-        if (!environment.status || !request.activitySignal) return false;
-        environment.status.activitySignal = {
-          ...request.activitySignal,
-          timestamp: request.activitySignal.timestamp ?? timestampFromMs(clock.nowMs()),
-        };
-        touchSpec(environment, clock.nowMs());
-        return true;
-      }),
+      change(request.environmentId, context, (environment) => markActive(environment, request, clock.nowMs())),
     archiveEnvironment: (request, context) =>
-      change(request.environmentId, context, (environment) => {
-        if (specOf(environment).desiredPhase === EnvironmentPhase.RUNNING) {
-          throw new AtelierError('failed_precondition', `environment ${environment.id} runs; stop it first`);
-        }
-        if (!environment.metadata || environment.metadata.archivedAt) return false;
-        environment.metadata.archivedAt = timestampFromMs(clock.nowMs());
-        return true;
-      }),
+      change(request.environmentId, context, (environment) => archive(environment, clock.nowMs())),
     unarchiveEnvironment: (request, context) =>
       change(request.environmentId, context, (environment) => {
         if (!environment.metadata?.archivedAt) return false;
         delete environment.metadata.archivedAt;
         return true;
       }),
+  };
+}
+
+/** Tokens with which a client goes to the runner. */
+function tokenHandlers(plane: PlaneContext): Implementation {
+  async function accessToken(id: string, context: HandlerContext, scope: AccessScope) {
+    const user = requireUser(context);
+    await findEnvironment(plane, id, user);
+    const claims = { environmentId: id, scope, subjectId: user.id };
+    const expiresAtMs = plane.clock.nowMs() + accessTokenLifetimeMs;
+    return { accessToken: await signAccessToken(plane.signingKey.privatePem, claims, expiresAtMs) };
+  }
+  return {
     createEnvironmentLogsToken: (request, context) => accessToken(request.environmentId, context, 'logs'),
     createEnvironmentAccessToken: (request, context) => accessToken(request.environmentId, context, 'ops'),
   };
+}
+
+function idempotencyKeyOf(context: HandlerContext): string | undefined {
+  const key = context.requestHeader.get(idempotencyHeader) ?? undefined;
+  if (key === undefined || (key !== '' && key.length <= idempotencyKeyLengthMax)) return key;
+  throw new AtelierError(
+    'invalid_argument',
+    `the header ${idempotencyHeader} must have 1 to ${idempotencyKeyLengthMax} characters`,
+  );
 }
 
 /** One environment of the caller's organization; `not_found` for any other. */
@@ -152,7 +156,7 @@ async function queryOf(
     organizationId: user.organizationId,
     ...pagingOf(request.pagination),
     attributes: {
-      runnerId: await runnersOf(plane, filter?.runnerIds ?? [], filter?.runnerKinds ?? []),
+      runnerId: await runnersOf(plane, user.organizationId, filter?.runnerIds ?? [], filter?.runnerKinds ?? []),
       phase: enumNames(EnvironmentPhase, filter?.statusPhases ?? []),
       creatorId: filter?.creatorIds ?? [],
       projectId: filter?.projectIds ?? [],
@@ -173,11 +177,13 @@ async function queryOf(
 /** Runner kinds are a property of the runners: they become the ids of the runners of these kinds. */
 async function runnersOf(
   plane: PlaneContext,
+  organizationId: string,
   ids: readonly string[],
   kinds: readonly RunnerKind[],
 ): Promise<string[]> {
   if (kinds.length === 0) return [...ids];
   const page = await plane.store.list('runner', {
+    organizationId,
     attributes: { kind: enumNames(RunnerKind, kinds) },
     pageSize: 100,
   });

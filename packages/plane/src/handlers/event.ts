@@ -14,7 +14,7 @@ import {
 import type { Change, ChangeScope, Kind, Row } from '@atelier/store';
 import { create } from '@bufbuild/protobuf';
 import type { ServiceImpl } from '@connectrpc/connect';
-import type { ChangeFeed } from '../change-feed.ts';
+import { closeWith, type ChangeFeed } from '../change-feed.ts';
 import type { PlaneContext } from '../context.ts';
 import { requireUser, type Principal } from '../identity/principal.ts';
 import { findEnvironment } from './environment.ts';
@@ -31,12 +31,13 @@ export function eventHandlers(
       const user = requireUser(context);
       const scope = await scopeOf(plane, request, user);
       const watcher = feed.watch(scope);
-      context.signal.addEventListener('abort', () => watcher.close());
+      closeWith(watcher, context.signal);
       try {
         const snapshot = await readSnapshot(plane.store, scope);
-        for (const row of snapshot.rows) {
-          if (matches(row, request)) yield eventOf(ResourceOperation.UPDATE, row.kind, row.id);
-        }
+        const known = snapshot.rows.filter((row) => matches(row, request));
+        for (const row of known) yield eventOf(ResourceOperation.UPDATE, row.kind, row.id);
+        // A watch answers with its first event: without one the client would wait for the first change.
+        if (known.length === 0) yield create(WatchEventsResponseSchema);
         let cursor = snapshot.revision;
         for (let batch = await watcher.next(); batch; batch = await watcher.next()) {
           for (const change of batch) {

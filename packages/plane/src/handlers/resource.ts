@@ -9,7 +9,7 @@ import {
 import type { Change, ChangeScope, Kind, Row } from '@atelier/store';
 import { create } from '@bufbuild/protobuf';
 import type { ServiceImpl } from '@connectrpc/connect';
-import type { ChangeFeed, ChangeWatcher } from '../change-feed.ts';
+import { closeWith, type ChangeFeed, type ChangeWatcher } from '../change-feed.ts';
 import type { PlaneContext } from '../context.ts';
 import { requireUser, type Principal } from '../identity/principal.ts';
 import { AsyncQueue } from '../queue.ts';
@@ -25,7 +25,7 @@ export function resourceHandlers(plane: PlaneContext, feed: ChangeFeed): Service
     async *watchResources(request, context) {
       const scope = await scopeOf(plane, request, requireUser(context));
       const watcher = feed.watch(scope);
-      context.signal.addEventListener('abort', () => watcher.close());
+      closeWith(watcher, context.signal);
       try {
         yield* watch(plane, scope, watcher, request.cursor);
       } finally {

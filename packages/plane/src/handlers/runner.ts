@@ -12,7 +12,7 @@ import {
   type RunnerSpec,
 } from '@atelier/api/gitpod/runner';
 import { Principal as PrincipalType, SubjectSchema } from '@atelier/api/gitpod/subject';
-import type { Row } from '@atelier/store';
+import type { Row, Store } from '@atelier/store';
 import { create } from '@bufbuild/protobuf';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import type { ServiceImpl } from '@connectrpc/connect';
@@ -25,12 +25,15 @@ import { enumNames, paginationOf, pagingOf } from './paging.ts';
 /** An exchange token is taken within a day or not at all. */
 const exchangeTokenLifetimeMs = 24 * 60 * 60 * 1000;
 
+type Implementation = Partial<ServiceImpl<typeof RunnerService>>;
+
 /** The service on a plane. */
-export function runnerHandlers(
-  plane: PlaneContext,
-  tokens: Tokens,
-): Partial<ServiceImpl<typeof RunnerService>> {
-  const { store, clock } = plane;
+export function runnerHandlers(plane: PlaneContext, tokens: Tokens): Implementation {
+  return { ...recordHandlers(plane), ...enrolmentHandlers(plane, tokens), ...repositoryHandlers(plane) };
+}
+
+/** How a runner comes to be one: it is made, and takes its token. */
+function enrolmentHandlers(plane: PlaneContext, tokens: Tokens): Implementation {
   const exchangeToken = (id: string, organizationId: string) =>
     tokens.issue({ kind: 'runner', id, organizationId }, 'exchange', exchangeTokenLifetimeMs);
 
@@ -45,6 +48,18 @@ export function runnerHandlers(
       });
       return { runner, exchangeToken: await exchangeToken(runner.runnerId, user.organizationId) };
     },
+    async createRunnerToken(request, context) {
+      const user = requireUser(context);
+      const row = await findRunner(plane, request.runnerId, user);
+      return { exchangeToken: await exchangeToken(row.id, user.organizationId) };
+    },
+  };
+}
+
+/** Runners as records: read, changed, removed. */
+function recordHandlers(plane: PlaneContext): Implementation {
+  const { store, clock } = plane;
+  return {
     async getRunner(request, context) {
       return { runner: (await findRunner(plane, request.runnerId, requireUser(context))).value };
     },
@@ -85,14 +100,16 @@ export function runnerHandlers(
           `runner ${row.id} still has environments; delete them first`,
         );
       }
+      await deleteClasses(store, row.id);
       await store.delete('runner', row.id);
       return {};
     },
-    async createRunnerToken(request, context) {
-      const user = requireUser(context);
-      const row = await findRunner(plane, request.runnerId, user);
-      return { exchangeToken: await exchangeToken(row.id, user.organizationId) };
-    },
+  };
+}
+
+/** What a runner knows of repositories. */
+function repositoryHandlers(plane: PlaneContext): Implementation {
+  return {
     async parseContextURL(request, context) {
       requireUser(context);
       const git = parseContextUrl(request.contextUrl);
@@ -108,6 +125,15 @@ export function runnerHandlers(
       return { authenticated: true };
     },
   };
+}
+
+/** A class without its runner would be offered and could never be had. */
+async function deleteClasses(store: Store, runnerId: string): Promise<void> {
+  for (;;) {
+    const { rows } = await store.list('environmentClass', { attributes: { runnerId: [runnerId] }, pageSize: 100 });
+    for (const { id } of rows) await store.delete('environmentClass', id);
+    if (rows.length === 0) return;
+  }
 }
 
 /** One runner of the caller's organization; `not_found` for any other. */

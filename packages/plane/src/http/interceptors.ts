@@ -1,5 +1,5 @@
-/** What every call goes through: validation of the request by the rules in the definition, and our errors. */
-import { AtelierError, toConnectError } from '@atelier/api';
+/** What every call goes through: validation of the request by the rules in the definition. */
+import { AtelierError } from '@atelier/api';
 import type { Message } from '@bufbuild/protobuf';
 import { createValidator, type Validator } from '@bufbuild/protovalidate';
 import type { Interceptor } from '@connectrpc/connect';
@@ -45,23 +45,4 @@ function fieldPath(field: readonly { kind: string; name?: string; index?: number
     else if (element.key !== undefined) path += `[${JSON.stringify(String(element.key))}]`;
   }
   return path === '' ? 'request' : path;
-}
-
-/** Conflicts that a blind repetition cannot solve: public clients would repeat them. */
-const notToBeRetried = new Set(['aborted', 'already_exists']);
-
-/** Maps errors to the wire; `report` hears of those that are our own fault. */
-export function mapErrors(report: (method: string, error: unknown) => void): Interceptor {
-  return (next) => async (request) => {
-    try {
-      return await next(request);
-    } catch (thrown) {
-      const error = toConnectError(thrown);
-      const code = thrown instanceof AtelierError ? thrown.code : 'internal';
-      if (code === 'internal' || code === 'data_loss')
-        report(`${request.service.typeName}/${request.method.name}`, thrown);
-      if (notToBeRetried.has(code)) error.metadata.set('x-should-retry', 'false');
-      throw error;
-    }
-  };
 }

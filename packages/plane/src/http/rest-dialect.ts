@@ -4,6 +4,7 @@
  * body; streams are `application/jsonl`, one bare message per line. Protobuf bodies are left alone.
  */
 import { AtelierError } from '@atelier/api';
+import { errorResponse } from '@atelier/gateway';
 import type {
   UniversalHandlerFn,
   UniversalServerRequest,
@@ -18,6 +19,9 @@ const endOfStreamFlag = 0b10;
 /** Wraps a handler so that it understands 0.x clients too. */
 export function withRestDialect(handler: UniversalHandlerFn): UniversalHandlerFn {
   return async (request) => {
+    // These clients send plain bodies by POST; what is compressed or in an address is another client's.
+    const encoding = request.header.get('content-encoding') ?? 'identity';
+    if (request.method !== 'POST' || encoding !== 'identity') return handler(request);
     const contentType = (request.header.get('content-type') ?? '').split(';', 1)[0]?.trim() ?? '';
     if (contentType === jsonLines) return fromEnvelopes(await handler(await toEnvelope(request)));
     if (contentType === '' || contentType === 'application/json') return handler(await completeJson(request));
@@ -40,22 +44,29 @@ function withPagination(text: string, url: string): string {
   const token = query.get('token');
   const pageSize = query.get('pageSize');
   if (token === null && pageSize === null) return body;
-  const message = parseObject(body);
-  const pagination = { ...(message['pagination'] as object | undefined) } as Record<string, unknown>;
+  const message = parseObject(body, 'the request body');
+  const pagination = parseObject(JSON.stringify(message['pagination'] ?? {}), 'pagination');
   if (token !== null) pagination['token'] = token;
-  if (pageSize !== null) pagination['pageSize'] = Number(pageSize);
+  if (pageSize !== null) pagination['pageSize'] = wholeNumber(pageSize);
   return JSON.stringify({ ...message, pagination });
 }
 
-function parseObject(text: string): Record<string, unknown> {
+function wholeNumber(text: string): number {
+  if (/^\d{1,9}$/.test(text)) return Number(text);
+  throw new AtelierError('invalid_argument', 'pageSize must be a whole number');
+}
+
+function parseObject(text: string, what: string): Record<string, unknown> {
+  let value: unknown;
   try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value === 'object' && value !== null && !Array.isArray(value))
-      return value as Record<string, unknown>;
+    value = JSON.parse(text);
   } catch (cause) {
-    throw new AtelierError('invalid_argument', 'the request body is not JSON', { cause });
+    throw new AtelierError('invalid_argument', `${what} is not JSON`, { cause });
   }
-  throw new AtelierError('invalid_argument', 'the request body must be a JSON object');
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+    return value as Record<string, unknown>;
+  }
+  throw new AtelierError('invalid_argument', `${what} must be a JSON object`);
 }
 
 /** Point three, inwards: the one line of the request becomes one enveloped message. */
@@ -71,34 +82,64 @@ async function toEnvelope(request: UniversalServerRequest): Promise<UniversalSer
   return { ...request, header, body: bytes(envelope) };
 }
 
-/** Point three, outwards: envelopes become lines; an error at the end of the stream ends the connection. */
-function fromEnvelopes(response: UniversalServerResponse): UniversalServerResponse {
+/**
+ * Point three, outwards: envelopes become lines. A stream that begins with its error is answered with that
+ * error; one that ends with an error later ends the connection, because the dialect has no place for it.
+ */
+async function fromEnvelopes(response: UniversalServerResponse): Promise<UniversalServerResponse> {
   const header = new Headers(response.header);
   if (header.get('content-type') !== connectJson || !response.body) return response;
+  const frames = envelopes(response.body);
+  const first = await frames.next();
+  const failure = first.done ? undefined : endErrorOf(first.value);
+  if (failure) {
+    await frames.return();
+    return errorResponse(failure);
+  }
   header.set('content-type', jsonLines);
-  return { ...response, header, body: lines(response.body) };
+  return { ...response, header, body: lines(first, frames) };
 }
 
-async function* lines(body: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
+interface Envelope {
+  readonly isEnd: boolean;
+  readonly message: Buffer;
+}
+
+async function* envelopes(body: AsyncIterable<Uint8Array>): AsyncGenerator<Envelope, void, undefined> {
   let rest = Buffer.alloc(0);
   for await (const chunk of body) {
     rest = Buffer.concat([rest, chunk]);
     while (rest.length >= 5) {
       const end = 5 + rest.readUInt32BE(1);
       if (rest.length < end) break;
-      const message = rest.subarray(5, end);
-      if ((rest.readUInt8(0) & endOfStreamFlag) === 0) yield Buffer.concat([message, Buffer.from('\n')]);
-      else endOrFail(message);
+      yield { isEnd: (rest.readUInt8(0) & endOfStreamFlag) !== 0, message: rest.subarray(5, end) };
       rest = rest.subarray(end);
     }
   }
 }
 
-/** The 0.x dialect has no place for an error in a stream: a cut connection is what its clients understand. */
-function endOrFail(message: Buffer): void {
-  const end = JSON.parse(message.toString('utf8')) as { error?: { code?: string; message?: string } };
-  if (end.error)
-    throw new AtelierError('unavailable', `the stream ended with ${end.error.code}: ${end.error.message}`);
+async function* lines(
+  first: IteratorResult<Envelope, void>,
+  frames: AsyncGenerator<Envelope, void, undefined>,
+): AsyncIterable<Uint8Array> {
+  try {
+    for (let next = first; !next.done; next = await frames.next()) {
+      const failure = endErrorOf(next.value);
+      if (failure) {
+        throw new AtelierError('unavailable', `the stream ended with ${failure.code}: ${failure.message}`);
+      }
+      if (!next.value.isEnd) yield Buffer.concat([next.value.message, Buffer.from('\n')]);
+    }
+  } finally {
+    await frames.return();
+  }
+}
+
+/** The error that a stream ends with, when the envelope is its end and there is one. */
+function endErrorOf({ isEnd, message }: Envelope): { code: string; message: string } | undefined {
+  if (!isEnd) return undefined;
+  const { error } = JSON.parse(message.toString('utf8')) as { error?: { code?: string; message?: string } };
+  return error && { code: error.code ?? 'unknown', message: error.message ?? '' };
 }
 
 async function* bytes(content: Uint8Array): AsyncIterable<Uint8Array> {

@@ -1,10 +1,17 @@
 /** The plane's port: both public dialects and our own services below `/api`, nothing without a token. */
 import { AtelierError } from '@atelier/api';
-import { createDispatcher, listen, type IncomingCall, type Listener } from '@atelier/gateway';
+import {
+  createDispatcher,
+  listen,
+  ownHostNames,
+  wireErrors,
+  type IncomingCall,
+  type Listener,
+} from '@atelier/gateway';
 import { createContextValues } from '@connectrpc/connect';
 import { principalKey } from '../identity/principal.ts';
 import type { Plane } from '../plane.ts';
-import { mapErrors, validateRequests } from './interceptors.ts';
+import { validateRequests } from './interceptors.ts';
 import { withRestDialect } from './rest-dialect.ts';
 
 /** Where the plane listens. */
@@ -24,15 +31,15 @@ export function servePlane(plane: Plane, options: ServeOptions): Promise<Listene
   const handle = createDispatcher({
     routes: (router) => plane.routes(router),
     interceptors: [
-      mapErrors((method, error) => plane.context.log('a call failed', { method, error: describe(error) })),
+      wireErrors((method, error) => plane.context.log('a call failed', { method, error: describe(error) })),
       validateRequests(),
     ],
     admit: (call) => admit(plane, call),
     translate: withRestDialect,
     messageBytesMax,
-    hostNames: new Set(['127.0.0.1', 'localhost', '[::1]', options.host]),
+    hostNames: ownHostNames(options.host),
   });
-  return listen({ ...options, handle });
+  return listen({ ...options, handle, clock: plane.context.clock });
 }
 
 async function admit(plane: Plane, call: IncomingCall) {

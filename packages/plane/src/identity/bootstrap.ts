@@ -3,8 +3,8 @@
  * and the two tokens as files that only their owner can read. Every later start finds them.
  */
 import { generateKeyPairSync, createPublicKey } from 'node:crypto';
-import { readFile, rename, writeFile } from 'node:fs/promises';
-import { makeId, type Clock, type Random } from '@atelier/api';
+import { chmod, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { makeId, toAtelierError, type Clock, type Random } from '@atelier/api';
 import { EnvironmentClassSchema } from '@atelier/api/gitpod/environment_class';
 import { RunnerKind, RunnerProvider } from '@atelier/api/gitpod/runner';
 import type { Store } from '@atelier/store';
@@ -130,18 +130,21 @@ async function ensureRunner(plane: PlaneContext, user: Principal, memoryBytes: n
   return runner.runnerId;
 }
 
-/** A token that works is left as it is; one that the plane does not know is replaced. */
+/** A token that works for this principal is left as it is; any other one is replaced. Only its owner may read it. */
 async function ensureTokenFile(path: string, tokens: Tokens, principal: Principal): Promise<void> {
   const present = (await readFile(path, 'utf8').catch(() => '')).trim();
-  const works =
-    present !== '' &&
-    (await tokens.authenticate(present).then(
-      () => true,
-      () => false,
-    ));
-  if (works) return;
+  const known = present === '' ? undefined : await tokens.authenticate(present).catch(ignoreUnknown);
+  if (known?.kind === principal.kind && known.id === principal.id) {
+    await chmod(path, 0o600);
+    return;
+  }
   const token = await tokens.issue(principal, 'access', 0);
   const half = `${path}.new`;
-  await writeFile(half, `${token}\n`, { mode: 0o600 });
+  await rm(half, { force: true });
+  await writeFile(half, `${token}\n`, { mode: 0o600, flag: 'wx' });
   await rename(half, path);
+}
+
+function ignoreUnknown(error: unknown): undefined {
+  if (toAtelierError(error).code !== 'unauthenticated') throw error;
 }

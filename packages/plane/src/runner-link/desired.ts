@@ -11,6 +11,7 @@ import type { Change, Row, Store } from '@atelier/store';
 import { create } from '@bufbuild/protobuf';
 import { hasEnded } from '../automations/records.ts';
 import { rowsOf } from '../automations/start.ts';
+import type { Principal } from '../identity/principal.ts';
 
 const pageSize = 100;
 
@@ -37,7 +38,7 @@ export async function wholeDesired(store: Store, runnerId: string): Promise<Desi
  */
 export async function partialDesired(
   store: Store,
-  runnerId: string,
+  runner: Pick<Principal, 'id' | 'organizationId'>,
   changes: readonly Change[],
   cursor: bigint,
 ): Promise<DesiredChange | undefined> {
@@ -47,6 +48,7 @@ export async function partialDesired(
   for (const change of changes) {
     const facts = change.type === 'row' ? change.row : change;
     if (facts.revision > revision) revision = facts.revision;
+    if (facts.organizationId !== runner.organizationId) continue;
     if (change.type === 'deleted' && change.kind === 'environment') forgottenIds.push(change.id);
     else if (change.type === 'deleted') concerned.add(change.environmentId);
     else if (change.row.contentRevision > cursor) {
@@ -56,7 +58,7 @@ export async function partialDesired(
   const environments: DesiredEnvironment[] = [];
   for (const id of concerned) {
     const row = id === '' ? undefined : await store.get('environment', id);
-    if (row?.value.metadata?.runnerId === runnerId) environments.push(await desiredOf(store, row));
+    if (row?.value.metadata?.runnerId === runner.id) environments.push(await desiredOf(store, row));
   }
   if (environments.length === 0 && forgottenIds.length === 0) return undefined;
   return create(DesiredChangeSchema, { revision, environments, forgottenIds });

@@ -2,7 +2,13 @@
  * The plane's end of the runner protocol, without any transport: requests come in, responses go out. See
  * packages/api/proto/atelier/v1/runner_link.proto for the rules.
  */
-import { AtelierError, runnerProtocolVersion, softwareVersion } from '@atelier/api';
+import {
+  AtelierError,
+  runnerProtocolVersion,
+  softwareVersion,
+  toAtelierError,
+  type Clock,
+} from '@atelier/api';
 import {
   PlaneWelcomeSchema,
   SyncResponseSchema,
@@ -115,19 +121,30 @@ async function* serve(plane: PlaneContext, feed: ChangeFeed, session: Session): 
     plane.log('a runner was disconnected', { runnerId: session.runner.id, error: String(error) });
     finish();
   };
-  const ended = Promise.all([
-    receive(plane, session).catch(fail).finally(finish),
-    send(plane, session, watcher, out).catch(fail).finally(finish),
-  ]);
+  const silence = watchSilence(plane.clock, () => fail('it was silent for longer than its lease'));
+  void receive(plane, session, silence.heard).catch(fail).finally(finish);
+  void send(plane, session, watcher, out).catch(fail).finally(finish);
   try {
     yield* out;
   } finally {
     timer.cancel();
+    silence.cancel();
     session.signal.removeEventListener('abort', finish);
     finish();
     void session.iterator.return?.();
-    void ended;
   }
+}
+
+/** Calls `onSilence` when `heard` was not called for the length of a lease. */
+function watchSilence(clock: Clock, onSilence: () => void): { heard(): void; cancel(): void } {
+  let timer = clock.timer(leaseMs, onSilence);
+  return {
+    heard() {
+      timer.cancel();
+      timer = clock.timer(leaseMs, onSilence);
+    },
+    cancel: () => timer.cancel(),
+  };
 }
 
 /** Desired state, downwards: first what was missed, then every change. */
@@ -146,13 +163,13 @@ async function send(
     cursor = whole.revision;
     out.push(create(SyncResponseSchema, { message: { case: 'desired', value: whole } }));
   } else {
-    const partial = await partialDesired(store, runner.id, missed.changes, cursor);
+    const partial = await partialDesired(store, runner, missed.changes, cursor);
     cursor = missed.revision;
     if (partial) out.push(create(SyncResponseSchema, { message: { case: 'desired', value: partial } }));
   }
   for (let batch = await watcher.next(); batch; batch = await watcher.next()) {
     const fresh = batch.filter((change) => (change.type === 'row' ? change.row : change).revision > cursor);
-    const partial = await partialDesired(store, runner.id, fresh, cursor);
+    const partial = await partialDesired(store, runner, fresh, cursor);
     for (const change of fresh) {
       const { revision } = change.type === 'row' ? change.row : change;
       if (revision > cursor) cursor = revision;
@@ -162,14 +179,20 @@ async function send(
 }
 
 /** Observed state, upwards. */
-async function receive(plane: PlaneContext, session: Session): Promise<void> {
+async function receive(plane: PlaneContext, session: Session, heard: () => void): Promise<void> {
   for (;;) {
     const next = await session.iterator.next();
     if (next.done || session.signal.aborted) return;
+    heard();
     const { message } = next.value;
     if (message.case !== 'observed') continue;
     if (message.value.leaseEpoch !== session.epoch) continue;
-    await applyObserved(plane, session.runner.id, message.value);
+    await applyObserved(plane, session.runner.id, message.value).catch((error: unknown) => {
+      // The same report would be refused again after a reconnect: only what may pass by itself is worth one.
+      if (toAtelierError(error).code === 'unavailable') throw error;
+      const facts = { id: message.value.environmentId, error: String(error) };
+      plane.log('a report about an environment could not be written', facts);
+    });
   }
 }
 

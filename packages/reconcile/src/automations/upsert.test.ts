@@ -55,6 +55,8 @@ describe('planUpsert', () => {
     ]);
     expect(web?.spec).toMatchObject({ desiredPhase: ServicePhase.STOPPED, commands: { start: 'serve' } });
     expect(web?.dependsOn).toEqual(['db']);
+    expect(web?.metadata.dependencies?.dependsOn).toEqual(['db']);
+    expect(plan.tasks.create[0]?.metadata.dependencies?.dependsOnServices).toEqual(['db']);
     expect(plan.tasks.create[0]?.spec.command).toBe('make');
   });
 

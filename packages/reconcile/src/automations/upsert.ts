@@ -1,4 +1,5 @@
 /** From an automations file to what has to change in an environment's services and tasks. */
+import { ServiceDependenciesSchema, TaskDependenciesSchema } from '@atelier/api/atelier/automation_detail';
 import { AutomationTriggerSchema, type AutomationTrigger } from '@atelier/api/gitpod/automation_trigger';
 import {
   ServiceMetadataSchema,
@@ -73,7 +74,7 @@ export function planUpsert(
         equals(ServiceSpecSchema, declared.spec, existing.spec ?? create(ServiceSpecSchema)),
     }),
     tasks: changes(Object.entries(file.tasks), tasks, {
-      declare: declareTask,
+      declare: (reference, entry, existing) => declareTask(file, reference, entry, existing),
       isActive: () => false,
       isSame: (declared, existing) =>
         equals(TaskMetadataSchema, declared.metadata, existing.metadata ?? create(TaskMetadataSchema)),
@@ -138,13 +139,17 @@ function declareService(
   const metadata = clone(ServiceMetadataSchema, existing?.metadata ?? create(ServiceMetadataSchema));
   const triggeredBy = entry.triggeredBy.flatMap(triggerOf);
   Object.assign(metadata, { reference, name, description, role: roleOf(entry.role), triggeredBy });
+  const { dependsOn } = entry;
+  if (dependsOn.length === 0) delete metadata.dependencies;
+  else metadata.dependencies = create(ServiceDependenciesSchema, { dependsOn: [...dependsOn] });
   const stopped = create(ServiceSpecSchema, { desiredPhase: ServicePhase.STOPPED });
   const spec = clone(ServiceSpecSchema, existing?.spec ?? stopped);
   Object.assign(spec, { commands, runsOn, readinessTimeout });
-  return { metadata, spec, dependsOn: entry.dependsOn };
+  return { metadata, spec, dependsOn };
 }
 
 function declareTask(
+  file: AutomationsFile,
   reference: string,
   entry: AutomationsFile_Task,
   existing: Task | undefined,
@@ -157,6 +162,10 @@ function declareTask(
     description,
     triggeredBy: entry.triggeredBy.flatMap(triggerOf),
   });
+  // A name that is a task's and a service's is the task's, as everywhere in the file.
+  const dependsOnServices = entry.dependsOn.filter((each) => !Object.hasOwn(file.tasks, each));
+  if (dependsOnServices.length === 0) delete metadata.dependencies;
+  else metadata.dependencies = create(TaskDependenciesSchema, { dependsOnServices });
   const spec = clone(TaskSpecSchema, existing?.spec ?? create(TaskSpecSchema));
   Object.assign(spec, { command, prebuildRequiresSuccess, runsOn });
   return { metadata, spec, dependsOn: entry.dependsOn };

@@ -40,7 +40,10 @@ export async function findConfiguration(
     const text = await readText(run, path);
     if (text !== undefined) return { file: { path, text } };
   }
-  const present = [...(specifiedPath === '' ? [] : await existing(run, defaultPaths)), ...(await namedConfigurations(run))];
+  const present = [
+    ...(specifiedPath === '' ? [] : await existing(run, defaultPaths)),
+    ...(await namedConfigurations(run)),
+  ];
   const path = chooseConfigurationPath(present, specifiedPath === '' ? undefined : specifiedPath);
   if (path === undefined) return { file: undefined };
   const text = await readText(run, path);

@@ -10,18 +10,29 @@ export function withoutCredentials(text: string, remote: GitRemote | undefined):
   const { credential } = remote ?? {};
   for (const secret of [credential?.password, credential?.username]) {
     if (secret === undefined || secret === '' || secret === 'git') continue;
-    for (const written of new Set([secret, encodeURIComponent(secret)])) clean = clean.replaceAll(written, '***');
+    for (const written of new Set([secret, encodeURIComponent(secret)]))
+      clean = clean.replaceAll(written, '***');
   }
   return clean;
 }
 
 /** The error of a command that ended with `exitCode`; trying again helps only when the network was at fault. */
-export function contentFailure(stderr: string, exitCode: number, remote: GitRemote | undefined): AtelierError {
+export function contentFailure(
+  stderr: string,
+  exitCode: number,
+  remote: GitRemote | undefined,
+): AtelierError {
   const clean = withoutCredentials(stderr, remote);
   const lines = clean
     .split(/[\r\n]+/)
     .map((line) => line.trim())
-    .filter((line) => line !== '' && !/^(?:Cloning into|remote: (?:Counting|Compressing|Enumerating|Total)|Receiving|Resolving|Updating files)/.test(line));
+    .filter(
+      (line) =>
+        line !== '' &&
+        !/^(?:Cloning into|remote: (?:Counting|Compressing|Enumerating|Total)|Receiving|Resolving|Updating files)/.test(
+          line,
+        ),
+    );
   const last = lines.slice(-linesShown).join('\n');
   const host = remote?.host ?? '';
   if (needsCredential(clean)) {

@@ -22,7 +22,10 @@ export const machineFolders: LocalFolders = {
     const real = await realpath(path).catch(() => undefined);
     const isFolder = real !== undefined && (await isThere(real, 'folder'));
     if (real === undefined || !isFolder) {
-      throw new AtelierError('not_found', `There is no folder ${path} on this machine. Name one that exists.`);
+      throw new AtelierError(
+        'not_found',
+        `There is no folder ${path} on this machine. Name one that exists.`,
+      );
     }
     if (await isBare(real)) return { kind: 'bare', path: real };
     return { kind: 'folder', path: (await workTreeRoot(real)) ?? real };

@@ -91,7 +91,8 @@ function shortRemote(text: string, user: string, host: string, path: string): Gi
 }
 
 function fileRemote(url: URL): GitRemote {
-  if (url.host !== '') throw refused('names a host; a file remote has three slashes, as in file:///srv/repository');
+  if (url.host !== '')
+    throw refused('names a host; a file remote has three slashes, as in file:///srv/repository');
   const path = decoded(url.pathname).replace(/\/+$/, '');
   if (path === '') throw refused('is the root folder');
   return { kind: 'file', url: `file://${path}`, host: '', credential: undefined, path };

@@ -86,7 +86,12 @@ function requireLocal(remote: GitRemote, isLocal: boolean): GitRemote {
 
 /** The folder that a clone of the remote would get, of characters that are at home everywhere. */
 function folderOf(remote: GitRemote): string {
-  const tail = remote.url.replace(/[?#].*$/, '').replace(/\/+$/, '').split(/[/:]/).at(-1) ?? '';
+  const tail =
+    remote.url
+      .replace(/[?#].*$/, '')
+      .replace(/\/+$/, '')
+      .split(/[/:]/)
+      .at(-1) ?? '';
   const name = tail
     .replace(/\.git$/, '')
     .replace(/[^A-Za-z0-9._-]/g, '-')

@@ -35,7 +35,10 @@ export interface OutboxConnection {
   open(): void;
 }
 
-/** An outbox that sends each environment at most once per `intervalMs`. */
+/** How many states of one environment may be sent at once, so that the end of a quick start is not held back. */
+const burstCount = 8;
+
+/** An outbox that sends each environment once per `intervalMs` on average. */
 export function createOutbox(clock: Clock, intervalMs: number): Outbox {
   const known = new Map<string, ObservedEnvironment>();
   const connections = new Set<Connection>();
@@ -64,7 +67,8 @@ class Connection implements OutboxConnection {
   readonly requests: AsyncIterable<SyncRequest>;
   private readonly first: SyncRequest[];
   private readonly waiting = new Set<string>();
-  private readonly sentAtMs = new Map<string, number>();
+  /** When the states sent so far would have been sent at an even pace. */
+  private readonly pacedMs = new Map<string, number>();
   private readonly clock: Clock;
   private readonly intervalMs: number;
   private readonly known: ReadonlyMap<string, ObservedEnvironment>;
@@ -108,7 +112,7 @@ class Connection implements OutboxConnection {
 
   forget(environmentId: string): void {
     this.waiting.delete(environmentId);
-    this.sentAtMs.delete(environmentId);
+    this.pacedMs.delete(environmentId);
   }
 
   private async *run(): AsyncGenerator<SyncRequest> {
@@ -124,11 +128,12 @@ class Connection implements OutboxConnection {
     if (!this.opened) return undefined;
     const nowMs = this.clock.nowMs();
     for (const id of this.waiting) {
-      if (nowMs < (this.sentAtMs.get(id) ?? -Infinity) + this.intervalMs) continue;
+      const pacedMs = Math.max(nowMs, this.pacedMs.get(id) ?? 0);
+      if (pacedMs - nowMs >= burstCount * this.intervalMs) continue;
       this.waiting.delete(id);
       const observed = this.known.get(id);
       if (observed === undefined) continue;
-      this.sentAtMs.set(id, nowMs);
+      this.pacedMs.set(id, pacedMs + this.intervalMs);
       return create(SyncRequestSchema, {
         message: { case: 'observed', value: stamped(observed, this.leaseEpoch()) },
       });

@@ -28,10 +28,7 @@ import type { Ledger } from '../ledger.ts';
 import type { Outbox, OutboxConnection } from './outbox.ts';
 
 /** Opens one stream to the plane. The signal ends it; an answer that ends or throws means: dial again. */
-export type Dial = (
-  requests: AsyncIterable<SyncRequest>,
-  signal: AbortSignal,
-) => AsyncIterable<SyncResponse>;
+export type Dial = (requests: AsyncIterable<SyncRequest>, signal: AbortSignal) => AsyncIterable<SyncResponse>;
 
 /** Pace of the link, in milliseconds. */
 export interface PlaneLinkSettings {
@@ -135,7 +132,10 @@ class RunningPlaneLink implements PlaneLink {
         this.change({ state: refused ? 'refused' : 'connecting', message: error.message });
       }
       this.failures += 1;
-      const ceilingMs = Math.min(settings.backoffMsMax, settings.backoffMsMin * 2 ** Math.min(this.failures - 1, 20));
+      const ceilingMs = Math.min(
+        settings.backoffMsMax,
+        settings.backoffMsMin * 2 ** Math.min(this.failures - 1, 20),
+      );
       await sleep(clock, ceilingMs * (0.5 + random() / 2), this.stopping.signal);
     }
     this.change({ state: 'stopped', message: '' });

@@ -45,11 +45,7 @@ async function found(context: StepContext, signal: AbortSignal): Promise<FoundCo
   );
 }
 
-function readFound(
-  context: StepContext,
-  session: string,
-  { file }: FoundConfiguration,
-): ReadConfiguration {
+function readFound(context: StepContext, session: string, { file }: FoundConfiguration): ReadConfiguration {
   const { devcontainer } = specOf(context);
   if (file === undefined) {
     const image = devcontainer?.defaultDevcontainerImage ?? '';
@@ -78,7 +74,8 @@ function checked(context: StepContext, read: ReadConfiguration): ReadConfigurati
 
 function substituted(context: StepContext, read: ReadConfiguration) {
   const folder = folderNameOf(context.desired, isLocalRunner(context.parts.ledger));
-  return substitute(read.configuration, { localWorkspaceFolder: `${workspacesFolder}/${folder}` }).configuration;
+  return substitute(read.configuration, { localWorkspaceFolder: `${workspacesFolder}/${folder}` })
+    .configuration;
 }
 
 async function runInitialize(

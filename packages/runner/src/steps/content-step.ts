@@ -1,7 +1,13 @@
 /** The repository is in the workspace. */
 import { AtelierError } from '@atelier/api';
 import type { InstanceMount } from '@atelier/driver';
-import { authorCommands, cloneCommands, copyCommand, sourceMount, type ContentCommand } from '../content/clone.ts';
+import {
+  authorCommands,
+  cloneCommands,
+  copyCommand,
+  sourceMount,
+  type ContentCommand,
+} from '../content/clone.ts';
 import { findConfiguration } from '../content/configuration-file.ts';
 import { contentFailure, withoutCredentials } from '../content/failure.ts';
 import { excludedPath } from '../content/local-folder.ts';
@@ -36,7 +42,8 @@ export const contentStep: StepFunction = async (context, _planned, signal) => {
     mounts.push({ kind: 'host-read-only', source: filling.hostFolder, target: sourceMount });
   }
   await inThrowaway(context, 'content', mounts, signal, async (throwaway) => {
-    for (const command of filling.commands) await runCommand(context, throwaway, command, target, filling.remote);
+    for (const command of filling.commands)
+      await runCommand(context, throwaway, command, target, filling.remote);
     // Read while the instance is there; whatever is wrong with it is the configuration step's to say.
     const path = spec.devcontainer?.devcontainerFilePath ?? '';
     const run = (words: readonly string[]) => throwaway.run({ arguments: words, workingDirectory: target });
@@ -76,7 +83,9 @@ async function runCommand(
   remote: GitRemote | undefined,
 ): Promise<void> {
   const say = (text: string): void => {
-    const line = withoutCredentials(text, remote).split(/[\r\n]+/).findLast((each) => each.trim() !== '');
+    const line = withoutCredentials(text, remote)
+      .split(/[\r\n]+/)
+      .findLast((each) => each.trim() !== '');
     if (line !== undefined) progress(line.trim());
   };
   const { arguments: words, environment, optional } = command;

@@ -12,8 +12,7 @@ export const instanceStep: StepFunction = async (context, planned) => {
   if (generation === undefined) {
     throw new AtelierError('internal', `The instance of ${environmentId} was planned without a root layer.`);
   }
-  const image =
-    record.rootDigest === undefined ? undefined : await driver.images.inspect(record.rootDigest);
+  const image = record.rootDigest === undefined ? undefined : await driver.images.inspect(record.rootDigest);
   const { inside } = await loadInside(parts, desired, record, image?.configuration);
   const name = instanceName(environmentId, 'main', generation);
   await memory.clientFor(name).listen();

@@ -69,7 +69,8 @@ export function broken(what: string): AtelierError {
 }
 
 function requireAtMost(what: string, list: readonly unknown[], countMax: number): void {
-  if (list.length > countMax) throw broken(`it reports ${list.length} ${what}, where ${countMax} are allowed`);
+  if (list.length > countMax)
+    throw broken(`it reports ${list.length} ${what}, where ${countMax} are allowed`);
 }
 
 function requireFewOutputs(output: Readonly<Record<string, string>>): void {

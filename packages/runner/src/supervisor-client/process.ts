@@ -9,7 +9,7 @@ import {
 import { create } from '@bufbuild/protobuf';
 import { createClient, type Transport } from '@connectrpc/connect';
 
-/** What to run. */
+/** What to run in an instance, and as whom. */
 export interface ProcessRun {
   /** Names the process; the same id attaches to the same process. */
   readonly processId: string;

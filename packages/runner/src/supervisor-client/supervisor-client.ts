@@ -41,6 +41,8 @@ export interface SupervisorClientOptions {
   readonly logs: Logs;
   readonly environmentId: string;
   readonly instanceName: string;
+  /** At which offset on the disk each log of a boot begins; 0 for a log that is not named. */
+  readonly logBases: (boot: string) => Promise<ReadonlyMap<string, number>>;
   /** Called when the view changed. */
   readonly onChange: () => void;
 }
@@ -189,16 +191,19 @@ export class SupervisorClient {
   }
 
   private async watchLogs(session: Session): Promise<void> {
-    const { logs, environmentId } = this.options;
+    const { logs, environmentId, logBases } = this.options;
+    const bases = await logBases(session.boot);
     const names = (await logs.names(environmentId)).filter((name) => !name.startsWith('step/'));
     const lengths = await Promise.all(names.map((name) => logs.length(environmentId, name)));
-    const offsets = Object.fromEntries(names.map((name, index) => [name, BigInt(lengths[index] ?? 0)]));
+    const offsets = Object.fromEntries(
+      names.map((name, index) => [name, BigInt((lengths[index] ?? 0) - (bases.get(name) ?? 0))]),
+    );
     const parts = session.client.watchLogs({ offsets }, { signal: session.signal });
     for await (const { log, offset, data } of parts) {
       // A step's log is the runner's own.
       if (log.startsWith('step/')) throw broken(`it writes the log ${log}`);
       if (offset > BigInt(Number.MAX_SAFE_INTEGER)) throw broken('it gives a log an impossible offset');
-      await logs.append(environmentId, log, Number(offset), data);
+      await logs.append(environmentId, log, (bases.get(log) ?? 0) + Number(offset), data);
     }
   }
 }

@@ -25,8 +25,7 @@ export class MemoryDisk {
     read: async (id, document) => this.documents.get(`${id}/${document}`),
     write: async (id, document, text) => void this.documents.set(`${id}/${document}`, text),
     remove: async (id) => {
-      this.documents.delete(`${id}/state`);
-      this.documents.delete(`${id}/configuration`);
+      for (const key of this.documents.keys()) if (key.startsWith(`${id}/`)) this.documents.delete(key);
     },
   };
 

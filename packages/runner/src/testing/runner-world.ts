@@ -3,7 +3,7 @@ import { makeId, type Random } from '@atelier/api';
 import { EnvironmentPhase } from '@atelier/api/gitpod/environment';
 import { DesiredEnvironmentSchema, type ObservedEnvironment } from '@atelier/api/atelier/runner_link';
 import type { Driver } from '@atelier/driver';
-import { defaultDeadlines } from '@atelier/reconcile';
+import { defaultDeadlines, lintPlan } from '@atelier/reconcile';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import type { LocalFolders } from '../content/local-folder.ts';
@@ -62,7 +62,9 @@ export function desiredEnvironment(
         machine: { session: wish.machine ?? 'm1' },
         content: {
           session: wish.content ?? 'c1',
-          ...(url === '' ? {} : { initializer: { specs: [{ spec: { case: 'contextUrl', value: { url } } }] } }),
+          ...(url === ''
+            ? {}
+            : { initializer: { specs: [{ spec: { case: 'contextUrl', value: { url } } }] } }),
         },
         devcontainer: { session: wish.devcontainer ?? 'd1' },
         ...(wish.timeoutMs === undefined
@@ -80,6 +82,8 @@ export class RunnerWorld {
   readonly plane = new TestPlane();
   readonly reports: string[] = [];
   readonly passErrors: unknown[] = [];
+  /** What the linter of plans found. */
+  readonly findings: string[] = [];
   readonly id: string;
   runner: Runner | undefined;
   private readonly tick: Tick;
@@ -113,6 +117,7 @@ export class RunnerWorld {
       onOutcome: ({ outcome }) => {
         if (outcome.kind === 'retry') this.passErrors.push(outcome.error);
       },
+      onPlan: (...plan) => void this.findings.push(...lintPlan(...plan)),
       ...more,
     });
     await this.runner.start();

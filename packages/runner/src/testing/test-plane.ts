@@ -85,9 +85,9 @@ export class TestPlane {
     if (!this.reachable || signal.aborted) throw new AtelierError('unavailable', 'The plane is away.');
     const queue: SyncResponse[] = [];
     let wake = (): void => undefined;
-    let over = false;
+    const ended = new AbortController();
     const end = (): void => {
-      over = true;
+      ended.abort();
       wake();
     };
     signal.addEventListener('abort', end, { once: true });
@@ -99,7 +99,7 @@ export class TestPlane {
       this.errors.push(error);
       end();
     });
-    while (!over) {
+    while (!ended.signal.aborted) {
       const next = queue.shift();
       if (next !== undefined) yield next;
       else await new Promise<void>((resolve) => (wake = resolve));

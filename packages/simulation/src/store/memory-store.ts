@@ -2,7 +2,7 @@
  * The store in memory: the same contract as PostgreSQL, for the simulation alone. A write is whole at the
  * moment of its call, as a transaction that holds the one write lock is at its commit.
  */
-import { AtelierError } from '@atelier/api';
+import { AtelierError, toAtelierError } from '@atelier/api';
 import type { JsonValue } from '@bufbuild/protobuf';
 import {
   kinds,
@@ -93,7 +93,7 @@ class MemoryStore implements Store {
     if (options.expectedRevision !== undefined && options.expectedRevision !== record.revision) {
       throw new AtelierError('aborted', `${kind} ${id} was changed by somebody else; read it again`);
     }
-    const value = change(rowOf(kind, record).value);
+    const value = changed(change, rowOf(kind, record).value);
     if (value === undefined) return rowOf(kind, record);
     if (options.name !== undefined) this.#requireFreeName(kind, id, record.organizationId, options.name);
     record.revision = this.#nextRevision();
@@ -184,6 +184,14 @@ class MemoryStore implements Store {
 
   #announce(): void {
     for (const wake of this.#database.subscribers) queueMicrotask(wake);
+  }
+}
+
+function changed<Value>(change: (value: Value) => Value | undefined, value: Value): Value | undefined {
+  try {
+    return change(value);
+  } catch (error) {
+    throw toAtelierError(error);
   }
 }
 

@@ -10,6 +10,7 @@ import { systemClock } from '@atelier/api/system';
 import { Client } from 'pg';
 import { startEmbeddedPostgres } from '../embedded.ts';
 import { openPostgresStore } from '../postgres.ts';
+import type { Store } from '../store.ts';
 import type { StoreSubject } from '../suite/subject.ts';
 
 /** A server that is there for tests. */
@@ -18,7 +19,7 @@ export interface TestServer {
   readonly url: string;
   /** Makes an empty database and gives its connection string; `drop` removes it, whoever is connected. */
   createDatabase(): Promise<{ readonly url: string; drop(): Promise<void> }>;
-  /** Ends the server and removes its files. */
+  /** Ends the server and removes its files; stores of {@link makeStoreSubject} are closed by {@link stopTestServer}. */
   stop(): Promise<void>;
 }
 
@@ -75,23 +76,43 @@ export async function startDebianTestServer(): Promise<TestServer | undefined> {
   });
 }
 
-/** A store on a fresh database of the server, as the contract suite wants it. */
-export async function makeStoreSubject(server: TestServer): Promise<StoreSubject> {
-  const database = await server.createDatabase();
-  const open = () => openPostgresStore({ url: database.url, clock: systemClock, connectionsMax: 4 });
-  const stores = [await open()];
+interface PooledDatabase {
+  readonly url: string;
+  readonly stores: Store[];
+}
+
+const pools = new WeakMap<TestServer, PooledDatabase[]>();
+
+/**
+ * A store on an empty database of the server, as the contract suite wants it. Databases and their connections
+ * are emptied and used again, because making them takes longer than a case.
+ */
+export async function makeStoreSubject(server: TestServer): Promise<StoreSubject & { readonly url: string }> {
+  const pool = pools.get(server) ?? [];
+  pools.set(server, pool);
+  const database = pool.pop() ?? { url: (await server.createDatabase()).url, stores: [] };
+  const { url, stores } = database;
+  let taken = 0;
+  const take = async (): Promise<Store> => {
+    taken += 1;
+    stores[taken - 1] ??= await openPostgresStore({ url, clock: systemClock, connectionsMax: 4 });
+    return stores[taken - 1] as Store;
+  };
   return {
-    store: stores[0] as never,
-    async reopen() {
-      const store = await open();
-      stores.push(store);
-      return store;
-    },
+    url,
+    store: await take(),
+    reopen: take,
     async close() {
-      for (const store of stores) await store.close();
-      await database.drop();
+      await query(url, 'truncate resources; update horizon set pruned_revision = 0');
+      pool.push(database);
     },
   };
+}
+
+/** Closes every store of the server's databases, and ends the server. */
+export async function stopTestServer(server: TestServer): Promise<void> {
+  for (const { stores } of pools.get(server) ?? []) for (const store of stores) await store.close();
+  await server.stop();
 }
 
 let databasesMade = 0;

@@ -1,0 +1,180 @@
+import { timestampFromMs, durationFromMs } from '@bufbuild/protobuf/wkt';
+import { create } from '@bufbuild/protobuf';
+import { StepPhase } from '@atelier/api/atelier/environment_detail';
+import {
+  EnvironmentPhase,
+  EnvironmentSchema,
+  EnvironmentStatus_DevContainer_Phase as DevContainerPhase,
+} from '@atelier/api/gitpod/environment';
+import {
+  ServicePhase,
+  ServiceSchema,
+  TaskExecutionPhase,
+  TaskExecutionSchema,
+  TaskSchema,
+} from '@atelier/api/gitpod/environment_automation';
+import { describe, expect, it } from 'vitest';
+import { logTargetsOf } from '../log-target.ts';
+import { lineOf } from './events.ts';
+import { parsePorts } from './forward.ts';
+import { environmentTable } from './ls.ts';
+import { describeEnvironment } from './status.ts';
+import { taskTable } from './task.ts';
+
+const nowMs = Date.parse('2026-11-22T12:00:00Z');
+const environment = create(EnvironmentSchema, {
+  id: '01a20327-276a-7c2c-a352-793bbbad71c6',
+  metadata: { name: 'guestbook', originalContextUrl: 'file:///src/guestbook' },
+  status: {
+    phase: EnvironmentPhase.STARTING,
+    warningMessage: ['"features" is not supported yet'],
+    detail: {
+      phaseSince: timestampFromMs(nowMs - 90_000),
+      phaseDeadline: timestampFromMs(nowMs + 600_000),
+      reason: 'postCreateCommand is running',
+      stillOn: ['a start goes on'],
+      steps: [
+        {
+          name: 'image',
+          phase: StepPhase.SUCCEEDED,
+          startedAt: timestampFromMs(nowMs - 90_000),
+          took: durationFromMs(1_200),
+          attempt: 1,
+        },
+        {
+          name: 'lifecycle/postCreateCommand',
+          phase: StepPhase.RUNNING,
+          startedAt: timestampFromMs(nowMs - 75_000),
+          attempt: 2,
+          message: 'npm ci',
+        },
+      ],
+      listeningPorts: [{ port: 5432, address: '127.0.0.1', processName: 'postgres' }],
+    },
+  },
+});
+const service = create(ServiceSchema, {
+  id: '01a20327-276a-7c2c-a352-000000000001',
+  metadata: { reference: 'db', name: 'Database' },
+  status: { phase: ServicePhase.RUNNING },
+});
+const task = create(TaskSchema, {
+  id: '01a20327-276a-7c2c-a352-000000000002',
+  metadata: { reference: 'test', name: 'Tests' },
+});
+const execution = create(TaskExecutionSchema, {
+  id: '01a20327-276a-7c2c-a352-000000000003',
+  metadata: { taskId: task.id, startedAt: timestampFromMs(nowMs - 5_000) },
+  spec: {
+    plan: [
+      {
+        steps: [
+          { id: 's0', step: { case: 'serviceId', value: service.id } },
+          { id: 's1', step: { case: 'task', value: { id: task.id } } },
+        ],
+      },
+    ],
+  },
+  status: { phase: TaskExecutionPhase.RUNNING },
+});
+
+describe('what is printed', () => {
+  it('ls', () => {
+    expect(environmentTable([environment], nowMs)).toMatchInlineSnapshot(`
+      "NAME       PHASE     SINCE       SOURCE                 ID
+      guestbook  starting  1 min 30 s  file:///src/guestbook  01a20327-276a-7c2c-a352-793bbbad71c6
+      "
+    `);
+  });
+
+  it('ls of a recovery environment and of a failed one', () => {
+    const { STOPPED, RUNNING } = EnvironmentPhase;
+    const devcontainer = { phase: DevContainerPhase.FAILED };
+    const recovery = create(EnvironmentSchema, { status: { phase: RUNNING, devcontainer } });
+    const failed = create(EnvironmentSchema, { status: { phase: STOPPED, failureMessage: ['no image'] } });
+    expect(environmentTable([recovery, failed], nowMs)).toMatch(
+      /running \(recovery\).*\n.*stopped \(failed\)/,
+    );
+  });
+
+  it('status', () => {
+    expect(describeEnvironment(environment, [service], nowMs)).toMatchInlineSnapshot(`
+      "environment  guestbook
+      id           01a20327-276a-7c2c-a352-793bbbad71c6
+      source       file:///src/guestbook
+      phase        starting
+      why          postCreateCommand is running
+      since        2026-11-22T11:58:30.000Z (1 min 30 s ago)
+      until        2026-11-22T12:10:00.000Z (in 10 min)
+      warnings     "features" is not supported yet
+      still on     a start goes on
+
+      STEP                         STATE      TOOK        ATTEMPT  MESSAGE
+      image                        succeeded  1.2 s
+      lifecycle/postCreateCommand  running    1 min 15 s  2        npm ci
+
+      SERVICE  STATE    NAME      MESSAGE
+      db       running  Database
+
+      PORT  ADDRESS    PROCESS
+      5432  127.0.0.1  postgres
+      "
+    `);
+  });
+
+  it('task list', () => {
+    expect(taskTable([task], [], nowMs)).toBe(
+      'TASK  LAST RUN   TOOK  NAME   MESSAGE\ntest  never ran        Tests\n',
+    );
+    expect(taskTable([task], [execution], nowMs)).toContain('test  running   5.0 s');
+  });
+
+  it('events', () => {
+    expect(lineOf({ case: 'environment', value: environment }, nowMs, 'table')).toBe(
+      '2026-11-22T12:00:00.000Z  environment  guestbook  starting: postCreateCommand is running\n',
+    );
+    expect(JSON.parse(lineOf({ case: 'service', value: service }, nowMs, 'json'))).toMatchObject({
+      time: '2026-11-22T12:00:00.000Z',
+      service: { metadata: { reference: 'db' }, status: { phase: 'SERVICE_PHASE_RUNNING' } },
+    });
+  });
+});
+
+describe('logs', () => {
+  const sources = { environment, services: [service], tasks: [task], executions: [execution] };
+
+  it.each([
+    [undefined, ['step/image', 'lifecycle/postCreateCommand']],
+    ['db', [`service/${service.id}`]],
+    ['service/db', [`service/${service.id}`]],
+    ['test', [`service/${service.id}`, `task/${execution.id}/s1`]],
+    ['image', ['step/image']],
+    ['postCreateCommand', ['lifecycle/postCreateCommand']],
+    ['lifecycle/postCreateCommand', ['lifecycle/postCreateCommand']],
+    ['step/image', ['step/image']],
+  ])('of %s are %j', (what, names) => {
+    expect(logTargetsOf(sources, what).map(({ name }) => name)).toEqual(names);
+  });
+
+  it('of what is not there are refused with what there is', () => {
+    expect(() => logTargetsOf(sources, 'web')).toThrow(
+      'nothing here is called "web"; there are: services db; tasks test; steps image, postCreateCommand',
+    );
+    expect(() => logTargetsOf(sources, 'task/image')).toThrow('nothing here is called "task/image"');
+    expect(() => logTargetsOf({ ...sources, executions: [] }, 'test')).toThrow(
+      'task test has never run; start it with "atelier task start"',
+    );
+  });
+});
+
+describe('forward', () => {
+  it.each([
+    ['8080', 8080, 8080],
+    ['8080:9090', 8080, 9090],
+    ['8080:0', 8080, 0],
+  ])('%s', (text, port, localPort) => expect(parsePorts(text)).toEqual({ port, localPort }));
+
+  it.each(['', 'web', '0', '65536', '80:70000', '80:90:100'])('%s is refused', (text) => {
+    expect(() => parsePorts(text)).toThrow('is no port: write 8080, or 8080:9090');
+  });
+});

@@ -1,0 +1,118 @@
+import { StepPhase } from '@atelier/api/atelier/environment_detail';
+import { DesiredEnvironmentSchema } from '@atelier/api/atelier/runner_link';
+import { SupervisorStatusSchema } from '@atelier/api/atelier/supervisor';
+import { EnvironmentSchema } from '@atelier/api/gitpod/environment';
+import { emptyRecord } from '@atelier/reconcile';
+import { create } from '@bufbuild/protobuf';
+import { describe, expect, it } from 'vitest';
+import { emptyConfiguration } from './configuration.ts';
+import { hostnameOf, insideOf, lifecycleFacts, limitsOf, supervisorSpecOf } from './inside.ts';
+
+const image = {
+  user: 'node',
+  environment: ['PATH=/usr/bin', 'EMPTY='],
+  workingDirectory: '/',
+  labels: {},
+};
+
+function inside(configuration: Parameters<typeof insideOf>[0]['configuration']) {
+  return insideOf({ ...emptyConfiguration, configuration }, image, 'guestbook');
+}
+
+describe('the inside of an environment', () => {
+  it.each([
+    [{}, 'node'],
+    [{ containerUser: 'dev' }, 'dev'],
+    [{ containerUser: 'dev', remoteUser: 'other' }, 'other'],
+  ])('of %j belongs to %s', (configuration, user) => {
+    expect(inside(configuration).user).toBe(user);
+  });
+
+  it('has the variables of the image, of the container and of the user, each on top of the one before', () => {
+    const { containerVariables, userVariables } = inside({
+      containerEnv: { GREETING: 'hello', TWICE: '${containerEnv:PATH}' },
+      remoteEnv: { PATH: '/opt:${containerEnv:PATH}', EMPTY: null, NAME: '${containerEnv:GREETING} you' },
+    });
+    expect(containerVariables).toMatchObject({ PATH: '/usr/bin', GREETING: 'hello', TWICE: '/usr/bin' });
+    expect(userVariables).toMatchObject({ PATH: '/opt:/usr/bin', NAME: 'hello you' });
+    expect('EMPTY' in userVariables).toBe(false);
+  });
+
+  it('stands where the configuration wants it', () => {
+    expect(inside({})).toMatchObject({
+      mountTarget: '/workspaces/guestbook',
+      workspaceFolder: '/workspaces/guestbook',
+    });
+    const moved = inside({
+      workspaceFolder: '/srv/app',
+      workspaceMount: 'source=${localWorkspaceFolder},target=/srv/app,type=bind',
+    });
+    expect(moved).toMatchObject({ mountTarget: '/srv/app', workspaceFolder: '/srv/app' });
+  });
+});
+
+describe('life-cycle commands', () => {
+  const configuration = { onCreateCommand: 'make', postStartCommand: ['serve'], initializeCommand: 'x' };
+  const record = { ...emptyRecord(0), rootSession: 'd1', boot: 'boot-3', contentSession: 'c1' };
+
+  it('run once per rebuild or once per boot, and never those of the machine', () => {
+    const spec = supervisorSpecOf(create(DesiredEnvironmentSchema), inside(configuration), record);
+    expect(spec.lifecycle.map(({ name, session }) => [name, session])).toEqual([
+      ['onCreateCommand', 'd1'],
+      ['postStartCommand', 'boot-3'],
+    ]);
+    expect(spec.ownershipSession).toBe('c1:node');
+  });
+
+  it.each([
+    [undefined, 'running'],
+    [{ phase: StepPhase.RUNNING, session: 'd1' }, 'running'],
+    [{ phase: StepPhase.SUCCEEDED, session: 'd1' }, 'succeeded'],
+    [{ phase: StepPhase.SUCCEEDED, session: 'd0' }, 'running'],
+    [{ phase: StepPhase.FAILED, session: 'd1' }, 'failed'],
+  ])('reported as %j count as %s', (report, expected) => {
+    const lifecycle = report === undefined ? [] : [{ name: 'onCreateCommand', ...report }];
+    const status = create(SupervisorStatusSchema, { lifecycle });
+    expect(lifecycleFacts(inside(configuration), record, status).lifecycle).toBe(expected);
+    expect(lifecycleFacts(inside({}), record, status).lifecycle).toBe('none');
+  });
+});
+
+describe('an environment class', () => {
+  const defaults = { cpuWeight: 100, memoryBytesMax: 2 ** 30, processesMax: 1024 };
+  const limits = (values: Record<string, string>) =>
+    limitsOf(
+      create(DesiredEnvironmentSchema, {
+        environmentClass: {
+          configuration: Object.entries(values).map(([key, value]) => ({ key, value })),
+        },
+      }),
+      defaults,
+    );
+
+  it.each([
+    [{}, defaults],
+    [
+      { cpuWeight: '200', memoryMib: '512', processesMax: '100' },
+      { cpuWeight: 200, memoryBytesMax: 512 * 2 ** 20, processesMax: 100 },
+    ],
+    [
+      { cpuWeight: '0', memoryMib: 'much', processesMax: '-5' },
+      { ...defaults, cpuWeight: 1 },
+    ],
+    [{ memoryBytesMax: '1' }, { ...defaults, memoryBytesMax: 64 * 2 ** 20 }],
+  ])('of %j limits to %j', (values, expected) => {
+    expect(limits(values)).toEqual(expected);
+  });
+});
+
+describe('a host name', () => {
+  it.each([
+    ['Guest Book!', 'guest-book'],
+    ['---', 'environment'],
+    ['', 'environment'],
+    ['a'.repeat(100), 'a'.repeat(63)],
+  ])('of %j is %s', (name, hostname) => {
+    expect(hostnameOf(create(EnvironmentSchema, { metadata: { name } }))).toBe(hostname);
+  });
+});
