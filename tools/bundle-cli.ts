@@ -23,7 +23,9 @@ await build({
   // What the daemon is made of: loaded by its own command, with its binaries beside it.
   external: ['@atelier/plane', '@atelier/runner'],
   // Packages in the CommonJS form ask for what only they have.
-  banner: { js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);" },
+  banner: {
+    js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
+  },
   logLevel: 'warning',
 });
 await rm(target, { recursive: true, force: true });

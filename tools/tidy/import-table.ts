@@ -80,9 +80,9 @@ export const importTable: Readonly<Record<string, ImportRule>> = {
     },
     only: [
       {
-        packages: /^driver-/,
+        packages: /^(driver-|supervisor$)/,
         files: /^src\/main\.ts$|\.test\.ts$/,
-        why: 'only main.ts (and tests) name a driver: the rest of the runner knows interfaces',
+        why: 'only main.ts (and tests) name a driver and the bundle that it starts: the rest knows interfaces',
       },
     ],
   },

@@ -9,8 +9,9 @@ import { machineSystem } from './system.ts';
 /** Runs the command that this process was started with, and ends the process. */
 export async function runCommandLine(): Promise<void> {
   const context = createContext(machineSystem, softwareVersion);
-  // Whoever reads our output may have read enough.
-  process.stdout.on('error', () => process.exit(0));
+  const inside = isInside(process.argv);
+  // Whoever reads our output may have read enough; what runs inside is told so and ends by itself.
+  process.stdout.on('error', () => (inside ? undefined : process.exit(0)));
   process.exitCode = await runCommand(context, process.argv);
   context.close();
   // What is left, such as a stdin that nobody closes, is nobody's business any more; output is written first.
@@ -24,12 +25,15 @@ async function runCommand(context: CommandContext, given: readonly string[]): Pr
     return exitCode;
   } catch (thrown) {
     // The exit codes of what runs inside are its own.
-    const ownCode = (code: number): number =>
-      ['exec', 'shell'].includes(given[2] ?? '') ? ownFailure : code;
+    const ownCode = (code: number): number => (isInside(given) ? ownFailure : code);
     if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : ownCode(misuse);
     const { toAtelierError } = await import('@atelier/api');
     const { code, message } = toAtelierError(thrown);
     context.note(`atelier: ${message}`);
     return ownCode(exitCodeOf(code));
   }
+}
+
+function isInside(given: readonly string[]): boolean {
+  return ['exec', 'shell'].includes(given[2] ?? '');
 }

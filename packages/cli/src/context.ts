@@ -29,6 +29,9 @@ export interface CommandContext {
   close(): void;
 }
 
+/** A daemon that is killed and started again on a busy machine is back within this. */
+const patienceMs = 45_000;
+
 /** Makes the surroundings of a command on a machine. */
 export function createContext(system: System, version: string): CommandContext {
   const home = homeOf(system);
@@ -48,6 +51,7 @@ export function createContext(system: System, version: string): CommandContext {
       ]);
       const daemon = await ensureDaemon(context.starter());
       client = createClient({
+        patienceMs,
         url: daemon.url,
         token: await readToken(daemon),
         clock: system.clock,

@@ -57,7 +57,7 @@ export function severalHere(environments: readonly Environment[]): AtelierError 
 
 /**
  * The context URL of what a person typed: a URL as it is, `user@host:path` as ssh, anything else as a folder,
- * of which the repository around it is taken. `not_found` for a folder that does not exist.
+ * of which the nearest folder upwards that is a repository or has a dev container is taken. `not_found` for a folder that does not exist.
  */
 export function contextUrlOf(source: string, workingFolder: string): string {
   if (/^[a-z][a-z0-9+.-]*:\/\//i.test(source)) return source;
@@ -74,12 +74,15 @@ export function contextUrlOf(source: string, workingFolder: string): string {
       `${path} is not a folder; give a folder or the URL of a repository`,
     );
   }
-  return pathToFileURL(repositoryAround(folder)).href;
+  return pathToFileURL(projectAround(folder)).href;
 }
 
-function repositoryAround(folder: string): string {
+/** What makes a folder a project of its own: a repository, or the configuration of an environment. */
+const projectMarks = ['.git', '.devcontainer', '.devcontainer.json', '.gitpod', '.ona'];
+
+function projectAround(folder: string): string {
   for (let current = folder; ; current = dirname(current)) {
-    if (existsSync(join(current, '.git'))) return current;
+    if (projectMarks.some((mark) => existsSync(join(current, mark)))) return current;
     if (dirname(current) === current) return folder;
   }
 }

@@ -20,7 +20,7 @@ export interface LogSources {
 }
 
 /**
- * The logs of a service, of the last run of a task, or of a step of the start; without `what` those of every
+ * The logs of a service, of the last run of a task with the tasks it depends on, or of a step of the start; without `what` those of every
  * step. `service/`, `task/` and `step/` before a name say which of them is meant. Errors: `not_found` with
  * what there is, `failed_precondition` for a task that never ran.
  */
@@ -44,7 +44,7 @@ function stepTarget(name: string): LogTarget {
   return { label: name.replace(/^lifecycle\//, ''), name: isLifecycle ? name : `step/${name}` };
 }
 
-function taskTargets(task: Task, { executions, tasks, services }: LogSources): LogTarget[] {
+function taskTargets(task: Task, { executions, tasks }: LogSources): LogTarget[] {
   const execution = lastExecution(executions, task.id);
   const reference = task.metadata?.reference ?? task.id;
   if (!execution) {
@@ -52,12 +52,10 @@ function taskTargets(task: Task, { executions, tasks, services }: LogSources): L
     throw new AtelierError('failed_precondition', message);
   }
   const steps = execution.spec?.plan.flatMap((group) => group.steps) ?? [];
+  // The plan's services have logs of their own, which do not end with the task.
   return steps.flatMap(({ id, step, label }) => {
-    if (step.case === 'serviceId') {
-      const service = services.find((each) => each.id === step.value);
-      return service ? [{ label: service.metadata?.reference ?? label, name: `service/${service.id}` }] : [];
-    }
-    const stepTask = tasks.find((each) => each.id === step.value?.id);
+    if (step.case !== 'task') return [];
+    const stepTask = tasks.find((each) => each.id === step.value.id);
     return [{ label: stepTask?.metadata?.reference ?? label, name: `task/${execution.id}/${id}` }];
   });
 }

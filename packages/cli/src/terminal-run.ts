@@ -14,8 +14,6 @@ export interface TerminalRun {
   readonly unattendedMs?: number;
 }
 
-/** A daemon that is killed and started again is back within this; pipes inside live on for a minute. */
-const patienceMs = 45_000;
 const sizeDefault = { columns: 80, rows: 24 };
 
 /**
@@ -38,9 +36,9 @@ export async function runOnTerminal(
     ...(run.terminal && term !== undefined && { environment: { TERM: term } }),
     ...(run.unattendedMs !== undefined && { unattendedMs: run.unattendedMs }),
     stdin,
-    patienceMs,
     signal: leave.signal,
-    onOutput: (stream, data) => write(stream === 'stdout' ? stdout : stderr, data, () => leave.abort()),
+    onOutput: (stream, data) =>
+      write(stream === 'stdout' ? stdout : stderr, data, () => process.kill('SIGPIPE')),
     onConnection: (lost) => sayConnection(context, lost, raw),
   });
   const stops = passSignals(context, process.kill, leave);
@@ -67,7 +65,7 @@ function sizeOf(stdout: NodeJS.WriteStream): { columns: number; rows: number } {
   return { columns: stdout.columns || sizeDefault.columns, rows: stdout.rows || sizeDefault.rows };
 }
 
-/** Resolves when more may be written. A reader that went away is `gone`: there is nobody to run it for. */
+/** Resolves when more may be written. When the reader went away, the process inside is told as it would be here. */
 function write(stream: NodeJS.WriteStream, data: Uint8Array, gone: () => void): Promise<void> {
   return new Promise((resolve) => {
     stream.write(data, (error) => {

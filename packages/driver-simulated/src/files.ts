@@ -2,15 +2,7 @@
 import { posix } from 'node:path';
 import type { InstanceStart } from '@atelier/driver';
 import type { Surroundings } from './surroundings.ts';
-
-/** Files by absolute or relative path; relative ones start at the working directory. */
-export interface SimulatedFiles {
-  read(path: string): string | undefined;
-  /** Writes a file; false when the path is not in the workspace. */
-  write(path: string, text: string): boolean;
-  /** Paths of all files below a folder, relative to it, sorted. */
-  list(folder: string): string[];
-}
+import type { SimulatedFiles } from './workspace.ts';
 
 /** The files of an instance as seen from a working directory; `onWrite` is told of each write. */
 export function filesOf(

@@ -8,8 +8,7 @@ export {
   type FaultRule,
   type SimulatedFaults,
 } from './faults.ts';
-export type { SimulatedFiles } from './files.ts';
 export type { SimulatedInstance } from './instance.ts';
 export { SimulatedMachine, type SimulatedMachineOptions } from './machine.ts';
 export type { ProgramCall, ProgramResult, SimulatedProgram } from './programs.ts';
-export type { SimulatedDisk, SimulatedRepository } from './surroundings.ts';
+export type { SimulatedDisk, SimulatedFiles, SimulatedRepository } from './workspace.ts';

@@ -7,7 +7,8 @@ import { AtelierError, type Clock, type Random } from '@atelier/api';
 import type { Image, ImageConfiguration, InstanceStart, Network, SupervisorLink } from '@atelier/driver';
 import { calmBehaviour, type SimulatedBehaviour } from './behaviour.ts';
 import { SimulatedInstance } from './instance.ts';
-import type { SimulatedDisk, SimulatedRepository, Surroundings } from './surroundings.ts';
+import type { Surroundings } from './surroundings.ts';
+import type { SimulatedDisk, SimulatedRepository } from './workspace.ts';
 
 /** What a machine is made of. */
 export interface SimulatedMachineOptions {

@@ -1,7 +1,6 @@
 /** The programs that simulated processes can run. */
 import { posix } from 'node:path';
-import type { SimulatedFiles } from './files.ts';
-import type { SimulatedRepository } from './surroundings.ts';
+import type { SimulatedFiles, SimulatedRepository } from './workspace.ts';
 
 /** One run of a program. */
 export interface ProgramCall {
@@ -15,7 +14,7 @@ export interface ProgramCall {
   readonly repositories: ReadonlyMap<string, SimulatedRepository>;
 }
 
-/** How a run ends. */
+/** How a run of a program ends, and after how long. */
 export interface ProgramResult {
   readonly exitCode: number;
   readonly stdout?: string | undefined;

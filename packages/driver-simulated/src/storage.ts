@@ -5,7 +5,7 @@ import { AtelierError, requireId } from '@atelier/api';
 import type { Disk, DiskDriver, Image, ImageBuild, ImageDriver, ImageRequest } from '@atelier/driver';
 import type { FaultGate } from './faults.ts';
 import type { SimulatedMachine } from './machine.ts';
-import type { SimulatedDisk } from './surroundings.ts';
+import type { SimulatedDisk } from './workspace.ts';
 
 /** The reference of the image for repositories that name none. */
 export const baseReference = 'localhost/atelier/base';

@@ -23,8 +23,9 @@ import type { InstanceStart } from '@atelier/driver';
 import type { ConnectRouter } from '@connectrpc/connect';
 import { SimulatedAutomations } from './automations.ts';
 import { Changes } from './changes.ts';
-import type { SimulatedRootLayer, Surroundings } from './surroundings.ts';
+import type { Surroundings } from './surroundings.ts';
 import type { InstanceTimers } from './timers.ts';
+import type { SimulatedRootLayer } from './workspace.ts';
 
 const automationsPaths = ['.gitpod/automations.yaml', '.ona/automations.yaml'];
 const encoder = new TextEncoder();

@@ -52,7 +52,7 @@ export function parseContextUrl(text: string): GitContext {
 }
 
 function fileContext(url: URL): GitContext {
-  const parts = decodeURIComponent(url.pathname).split('/').filter(Boolean);
+  const parts = decoded(url.pathname).split('/').filter(Boolean);
   const repository = (parts.at(-1) ?? '').replace(/\.git$/, '');
   if (url.host !== '' || repository === '') {
     throw new AtelierError('invalid_argument', 'a file URL must name a folder of the runner: file:///folder');
@@ -66,20 +66,30 @@ function targetOf(
   const none = { branch: '', commit: '', tag: '' };
   const [kind] = parts;
   if (kind === 'tree' && parts.length > 1) {
-    const target = decodeURIComponent(parts.slice(1).join('/'));
+    const target = decoded(parts.slice(1).join('/'));
     return { ...none, targetMode: TargetMode.REMOTE_BRANCH, target, branch: target };
   }
   if ((kind === 'commit' || kind === 'commits') && parts[1] !== undefined) {
     return { ...none, targetMode: TargetMode.REMOTE_COMMIT, target: parts[1], commit: parts[1] };
   }
   if (kind === 'releases' && parts[1] === 'tag' && parts[2] !== undefined) {
-    const target = decodeURIComponent(parts.slice(2).join('/'));
+    const target = decoded(parts.slice(2).join('/'));
     return { ...none, targetMode: TargetMode.REMOTE_TAG, target, tag: target };
   }
   return { ...none, targetMode: TargetMode.REMOTE_HEAD, target: '' };
 }
 
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch (cause) {
+    throw new AtelierError('invalid_argument', 'the URL has a percent sign before bytes that are no text', {
+      cause,
+    });
+  }
+}
+
 /** A URL as it may be shown and stored in metadata: without user name and password. */
 export function withoutSecrets(text: string): string {
-  return text.replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/@]*@/i, '$1');
+  return text.replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/]*@/i, '$1');
 }

@@ -1,4 +1,9 @@
-import Gitpod, { AuthenticationError, BadRequestError, InternalServerError, NotFoundError } from '@gitpod/sdk';
+import Gitpod, {
+  AuthenticationError,
+  BadRequestError,
+  InternalServerError,
+  NotFoundError,
+} from '@gitpod/sdk';
 import { runCommand } from '@gitpod/sdk/lib/automation';
 import { EnvironmentState, findMostUsedEnvironmentClass } from '@gitpod/sdk/lib/environment';
 import { startEmbeddedTestServer, stopTestServer, type TestServer } from '@atelier/store/testing';
@@ -44,8 +49,13 @@ async function create(url = contextUrl): Promise<string> {
   return environment.id;
 }
 
-const phaseOf = async (environmentId: string): Promise<string | undefined> =>
-  (await client.environments.retrieve({ environmentId })).environment.status?.phase;
+const patient = { timeout: 20_000 };
+
+const reaches = (environmentId: string, phase: string): Promise<void> =>
+  vi.waitFor(async () => {
+    const { environment } = await client.environments.retrieve({ environmentId });
+    expect(environment.status?.phase).toBe(`ENVIRONMENT_PHASE_${phase}`);
+  }, patient);
 
 describe('the unmodified public client', () => {
   it('learns who it is', async () => {
@@ -63,16 +73,20 @@ describe('the unmodified public client', () => {
     await client.environments.stop({ environmentId: id });
     await state.waitUntil((each) => each.status?.phase === 'ENVIRONMENT_PHASE_STOPPED' || undefined);
     await client.environments.start({ environmentId: id });
-    await state.waitUntilRunning();
+    await state.waitUntil((each) => each.status?.phase === 'ENVIRONMENT_PHASE_RUNNING' || undefined);
     await state.close();
     await client.environments.delete({ environmentId: id });
     await vi.waitFor(async () => {
       await expect(client.environments.retrieve({ environmentId: id })).rejects.toBeInstanceOf(NotFoundError);
-    });
-    expect(runner.desired.has(id)).toBe(false);
+    }, patient);
+    await vi.waitFor(() => expect(runner.desired.has(id)).toBe(false), patient);
   });
 
   it('is told of a whole life cycle, each kind of event for what it is', async () => {
+    await vi.waitFor(async () => {
+      const found = await client.runners.retrieve({ runnerId: plane.runnerId });
+      expect(found.runner.status?.phase).toBe('RUNNER_PHASE_ACTIVE');
+    }, patient);
     const controller = new AbortController();
     const events = await client.events.watch({ organization: true }, { signal: controller.signal });
     const seen: string[] = [];
@@ -86,12 +100,18 @@ describe('the unmodified public client', () => {
     // The runner is there already: it is announced, so that nobody misses it.
     expect(seen[0]).toBe(`RESOURCE_OPERATION_UPDATE RESOURCE_TYPE_RUNNER ${plane.runnerId}`);
     id = await create();
-    await vi.waitFor(async () => expect(await phaseOf(id)).toBe('ENVIRONMENT_PHASE_RUNNING'));
-    await vi.waitFor(() => expect(seen.at(-1)).toBe('RESOURCE_OPERATION_UPDATE_STATUS RESOURCE_TYPE_ENVIRONMENT ours'));
+    await reaches(id, 'RUNNING');
+    await vi.waitFor(
+      () => expect(seen.at(-1)).toBe('RESOURCE_OPERATION_UPDATE_STATUS RESOURCE_TYPE_ENVIRONMENT ours'),
+      patient,
+    );
     await client.environments.stop({ environmentId: id });
-    await vi.waitFor(async () => expect(await phaseOf(id)).toBe('ENVIRONMENT_PHASE_STOPPED'));
+    await reaches(id, 'STOPPED');
     await client.environments.delete({ environmentId: id });
-    await vi.waitFor(() => expect(seen.at(-1)).toBe('RESOURCE_OPERATION_DELETE RESOURCE_TYPE_ENVIRONMENT ours'));
+    await vi.waitFor(
+      () => expect(seen.at(-1)).toBe('RESOURCE_OPERATION_DELETE RESOURCE_TYPE_ENVIRONMENT ours'),
+      patient,
+    );
     controller.abort();
     await reading;
     const ours = seen.filter((each) => each.endsWith('ours')).map((each) => each.split(' ')[0]);
@@ -119,13 +139,13 @@ describe('the unmodified public client', () => {
 
   it('finds the class that is used most', async () => {
     const id = await create();
-    await vi.waitFor(async () => expect(await phaseOf(id)).toBe('ENVIRONMENT_PHASE_RUNNING'));
+    await reaches(id, 'RUNNING');
     expect(await findMostUsedEnvironmentClass(client)).toMatchObject({ displayName: 'Regular' });
   });
 
   it('runs a task and waits for its log', async () => {
     const id = await create();
-    await vi.waitFor(async () => expect(await phaseOf(id)).toBe('ENVIRONMENT_PHASE_RUNNING'));
+    await reaches(id, 'RUNNING');
     // Nobody serves the log here: asking for it is the last step.
     for (const command of ['make', 'make test']) {
       const lines = await runCommand(client, id, command);
@@ -146,11 +166,13 @@ describe('the unmodified public client', () => {
     const fetched = vi.spyOn(globalThis, 'fetch');
     const calls = async (call: () => Promise<unknown>): Promise<[unknown, number]> => {
       fetched.mockClear();
-      const error = await sdkOf(plane.url, plane.token) && (await call().catch((thrown: unknown) => thrown));
+      const error = await call().catch((thrown: unknown) => thrown);
       return [error, fetched.mock.calls.length];
     };
     const sdk = sdkOf(plane.url, plane.token);
-    const [unknown, unknownCalls] = await calls(() => sdk.environments.retrieve({ environmentId: unknownId }));
+    const [unknown, unknownCalls] = await calls(() =>
+      sdk.environments.retrieve({ environmentId: unknownId }),
+    );
     expect(unknown).toBeInstanceOf(NotFoundError);
     expect(unknown).toMatchObject({ status: 404, code: 'not_found' });
     const [bad] = await calls(() => sdk.environments.list({ pagination: { pageSize: 1000 } }));
@@ -168,8 +190,11 @@ describe('the unmodified public client', () => {
 
   it('of another organization finds nothing', async () => {
     const id = await create();
-    await vi.waitFor(async () => expect(await phaseOf(id)).toBe('ENVIRONMENT_PHASE_RUNNING'));
-    const { task } = await client.environments.automations.tasks.create({ environmentId: id, spec: { command: 'x' } });
+    await reaches(id, 'RUNNING');
+    const { task } = await client.environments.automations.tasks.create({
+      environmentId: id,
+      spec: { command: 'x' },
+    });
     const taskId = task.id;
     const stranger = sdkOf(plane.url, await makeStranger(plane));
     const refused: (() => Promise<unknown>)[] = [
@@ -199,7 +224,9 @@ describe('the unmodified public client', () => {
     // Its environment waits: a runner of somebody else is none for it.
     await vi.waitFor(async () => {
       const row = await plane.store.get('environment', own.environment.id);
-      expect(row?.value.status?.detail?.reason).toBe('There is no runner. Add one, then the environment starts.');
-    });
+      expect(row?.value.status?.detail?.reason).toBe(
+        'There is no runner. Add one, then the environment starts.',
+      );
+    }, patient);
   });
 });

@@ -4,6 +4,7 @@
  */
 import { AtelierError } from '@atelier/api';
 import type { DevContainerConfiguration } from '@atelier/devcontainer';
+import type { WorkspacePlace } from './content/source.ts';
 import type { RecordStorage } from './storage.ts';
 
 /** How the configuration came about. */
@@ -16,6 +17,8 @@ export interface ReadConfiguration {
   /** Its path from the repository's root, empty for a generated one. */
   readonly path: string;
   readonly presence: ConfigurationPresence;
+  /** Where it was read; absent in what an older version kept: the repository itself. */
+  readonly place?: WorkspacePlace | undefined;
   readonly configuration: DevContainerConfiguration;
   /** What the file asks for and does not get. */
   readonly warnings: readonly string[];
@@ -47,6 +50,15 @@ export async function readConfiguration(
 ): Promise<ReadConfiguration | undefined> {
   const configurations = await readAll(storage, environmentId);
   return configurations.find((each) => each.session === session);
+}
+
+/** Where the last configuration that was kept was read; undefined when there is none. */
+export async function lastPlace(
+  storage: RecordStorage,
+  environmentId: string,
+): Promise<WorkspacePlace | undefined> {
+  const configurations = await readAll(storage, environmentId).catch(() => []);
+  return configurations.at(-1)?.place;
 }
 
 /** Keeps a configuration for its session, beside the one before it. */

@@ -24,6 +24,7 @@ import { create } from '@bufbuild/protobuf';
 import { contentSource } from './content/source.ts';
 import { EnvironmentMemory, isLocalRunner, type RunnerParts } from './environment.ts';
 import { lookForIdleness } from './idleness.ts';
+import { lifecycleDoneOf } from './inside.ts';
 import { machineLists, observe, type MachineLists } from './observation.ts';
 import type { Outbox } from './plane-link/outbox.ts';
 import { readRecord, sameRecord, writeRecord, type StoredRecord } from './record.ts';
@@ -118,7 +119,12 @@ export class EnvironmentPasses {
     }
     const look = lookForIdleness(desired, memory, observation, plan, nowMs);
     const planned = applyChange(folded.record, plan.recordChange);
-    const record = look.idleStop === undefined ? planned : { ...planned, idleStop: look.idleStop };
+    const lifecycleDone = lifecycleDoneOf(observation.loaded.inside, planned, observation.view?.status);
+    const record = {
+      ...planned,
+      ...(look.idleStop === undefined ? {} : { idleStop: look.idleStop }),
+      ...(lifecycleDone === undefined ? {} : { lifecycleDone }),
+    };
     if (record.goal !== stored?.record.goal && wish.phase === 'running') memory.steps.forgetTimings();
     await this.write(environmentId, stored, record, memory);
     folded.written();

@@ -7,7 +7,7 @@ import type { EnvironmentDeadlines, EnvironmentRecord } from '@atelier/reconcile
 import { emptyConfiguration, readConfiguration, type ReadConfiguration } from './configuration.ts';
 import type { FoundConfiguration } from './content/configuration-file.ts';
 import type { LocalFolders } from './content/local-folder.ts';
-import { contentSource } from './content/source.ts';
+import { contentSource, type WorkspacePlace } from './content/source.ts';
 import { insideOf, type Inside } from './inside.ts';
 import type { Ledger } from './ledger.ts';
 import { logBasesOf } from './log-bases.ts';
@@ -114,15 +114,15 @@ export function isLocalRunner(ledger: Ledger): boolean {
   return ledger.welcome()?.local ?? false;
 }
 
-/** The name of the folder that the repository stands in; a spec that is wrong there has the default. */
-export function folderNameOf(desired: DesiredEnvironment, isLocal: boolean): string {
+/** Where the repository stands when nobody has looked: a spec that is wrong there has the default. */
+export function placeBySpec(desired: DesiredEnvironment, isLocal: boolean): WorkspacePlace {
   const spec = desired.environment?.spec;
-  if (spec === undefined) return 'workspace';
   try {
-    return contentSource(spec, isLocal).folder;
+    if (spec !== undefined) return { folder: contentSource(spec, isLocal).folder, subfolder: '' };
   } catch {
-    return 'workspace';
+    // What is wrong is said by the content step.
   }
+  return { folder: 'workspace', subfolder: '' };
 }
 
 /** What an environment is like inside, with the configuration that this came from. */
@@ -139,15 +139,15 @@ export async function loadInside(
   image: ImageConfiguration | undefined,
 ): Promise<LoadedInside> {
   const environmentId = desired.environment?.id ?? '';
-  const folder = folderNameOf(desired, isLocalRunner(parts.ledger));
+  const place = placeBySpec(desired, isLocalRunner(parts.ledger));
   const session = record.rootSession ?? '';
   try {
     const kept = await readConfiguration(parts.records, environmentId, session);
     const read = kept ?? emptyConfiguration;
-    return { inside: insideOf(read, image, folder), read };
+    return { inside: insideOf(read, image, read.place ?? place), read };
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     const read = { ...emptyConfiguration, warnings: [message] };
-    return { inside: insideOf(read, image, folder), read };
+    return { inside: insideOf(read, image, place), read };
   }
 }

@@ -6,7 +6,14 @@ import { emptyRecord } from '@atelier/reconcile';
 import { create } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
 import { emptyConfiguration } from './configuration.ts';
-import { hostnameOf, insideOf, lifecycleFacts, limitsOf, supervisorSpecOf } from './inside.ts';
+import {
+  hostnameOf,
+  insideOf,
+  lifecycleDoneOf,
+  lifecycleFacts,
+  limitsOf,
+  supervisorSpecOf,
+} from './inside.ts';
 
 const image = {
   user: 'node',
@@ -16,7 +23,7 @@ const image = {
 };
 
 function inside(configuration: Parameters<typeof insideOf>[0]['configuration']) {
-  return insideOf({ ...emptyConfiguration, configuration }, image, 'guestbook');
+  return insideOf({ ...emptyConfiguration, configuration }, image, { folder: 'guestbook', subfolder: '' });
 }
 
 describe('the inside of an environment', () => {
@@ -51,6 +58,29 @@ describe('the inside of an environment', () => {
   });
 });
 
+describe('an environment of a folder in a repository', () => {
+  const place = { folder: 'shop', subfolder: 'apps/web' };
+  const read = (configuration: Parameters<typeof insideOf>[0]['configuration']) =>
+    insideOf({ ...emptyConfiguration, configuration, place }, image, place);
+
+  it('has the whole repository mounted and begins in the folder', () => {
+    expect(read({})).toMatchObject({
+      mountTarget: '/workspaces/shop',
+      workspaceFolder: '/workspaces/shop/apps/web',
+    });
+  });
+
+  it('has variables that name the folder', () => {
+    const { userVariables } = read({
+      remoteEnv: { OUTER: '${localWorkspaceFolder}', INNER: '${containerWorkspaceFolder}' },
+    });
+    expect(userVariables).toMatchObject({
+      OUTER: '/workspaces/shop/apps/web',
+      INNER: '/workspaces/shop/apps/web',
+    });
+  });
+});
+
 describe('life-cycle commands', () => {
   const configuration = { onCreateCommand: 'make', postStartCommand: ['serve'], initializeCommand: 'x' };
   const record = { ...emptyRecord(0), rootSession: 'd1', boot: 'boot-3', contentSession: 'c1' };
@@ -62,6 +92,27 @@ describe('life-cycle commands', () => {
       ['postStartCommand', 'boot-3'],
     ]);
     expect(spec.ownershipSession).toBe('c1:node');
+  });
+
+  it('that have succeeded once for the dev container are not run again by the next boot', () => {
+    const described = inside(configuration);
+    const report = { name: 'onCreateCommand', phase: StepPhase.SUCCEEDED, session: 'd1' };
+    const status = create(SupervisorStatusSchema, { lifecycle: [report] });
+    const lifecycleDone = lifecycleDoneOf(described, record, status);
+    const namesIn = (boot: string, rootSession: string): string[] =>
+      supervisorSpecOf(create(DesiredEnvironmentSchema), described, {
+        ...record,
+        boot,
+        rootSession,
+        lifecycleDone,
+      }).lifecycle.map(({ name }) => name);
+    expect(lifecycleDone).toEqual({ session: 'd1', boots: { onCreateCommand: 'boot-3' } });
+    // The boot that ran it still names it, so that what was applied stays what is wished.
+    expect(namesIn('boot-3', 'd1')).toEqual(['onCreateCommand', 'postStartCommand']);
+    expect(namesIn('boot-4', 'd1')).toEqual(['postStartCommand']);
+    expect(namesIn('boot-4', 'd2')).toEqual(['onCreateCommand', 'postStartCommand']);
+    const later = { ...record, boot: 'boot-4', lifecycleDone };
+    expect(lifecycleFacts(described, later, undefined).lifecycle).toBe('none');
   });
 
   it.each([

@@ -17,13 +17,15 @@ import {
   remoteEnvironment,
   resolveUsers,
   substitute,
+  type DevContainerConfiguration,
   type LifecycleStep,
+  type WorkspacePlan,
 } from '@atelier/devcontainer';
 import type { ImageConfiguration, InstanceLimits } from '@atelier/driver';
 import type { EnvironmentObserved, EnvironmentRecord } from '@atelier/reconcile';
 import { create } from '@bufbuild/protobuf';
 import type { ReadConfiguration } from './configuration.ts';
-import { workspacesFolder } from './content/source.ts';
+import { placedFolder, repositoryFolder, type WorkspacePlace } from './content/source.ts';
 
 /** What an environment is like inside. */
 export interface Inside {
@@ -40,24 +42,25 @@ export interface Inside {
   readonly warnings: readonly string[];
 }
 
-/** Describes the inside. `folder` is the name of the repository's folder. */
+/** Describes the inside of an environment whose repository stands at `place`. */
 export function insideOf(
   read: ReadConfiguration,
   image: ImageConfiguration | undefined,
-  folder: string,
+  place: WorkspacePlace,
 ): Inside {
-  const localWorkspaceFolder = `${workspacesFolder}/${folder}`;
+  const localWorkspaceFolder = placedFolder(place);
+  const asked = placedConfiguration(read.configuration, place);
   const imageVariables = Object.fromEntries((image?.environment ?? []).map(splitVariable));
-  const first = substitute(read.configuration, { localWorkspaceFolder });
+  const first = substitute(asked, { localWorkspaceFolder });
   const container = containerEnvironment(first.configuration, imageVariables);
-  const { configuration, warnings } = substitute(read.configuration, {
+  const { configuration, warnings } = substitute(asked, {
     localWorkspaceFolder,
     containerEnv: container,
   });
   const workspace = planWorkspace(configuration, localWorkspaceFolder);
   const containerVariables = containerEnvironment(configuration, imageVariables);
   return {
-    mountTarget: workspace.mountSubfolder === '.' ? workspace.mountTarget : localWorkspaceFolder,
+    mountTarget: mountTargetOf(workspace, place),
     workspaceFolder: workspace.folder,
     user: resolveUsers(configuration, image?.user).remoteUser,
     containerVariables,
@@ -69,6 +72,20 @@ export function insideOf(
   };
 }
 
+/** Of a folder in a repository the whole repository is mounted, and work begins in the folder. */
+function placedConfiguration(
+  configuration: DevContainerConfiguration,
+  place: WorkspacePlace,
+): DevContainerConfiguration {
+  if (place.subfolder === '') return configuration;
+  return { workspaceFolder: placedFolder(place), ...configuration };
+}
+
+function mountTargetOf(workspace: WorkspacePlan, place: WorkspacePlace): string {
+  if (place.subfolder !== '') return repositoryFolder(place);
+  return workspace.mountSubfolder === '.' ? workspace.mountTarget : placedFolder(place);
+}
+
 function splitVariable(text: string): [string, string] {
   const equals = text.indexOf('=');
   return equals < 0 ? [text, ''] : [text.slice(0, equals), text.slice(equals + 1)];
@@ -77,6 +94,39 @@ function splitVariable(text: string): [string, string] {
 /** The session under which a life-cycle command runs once: the dev container's, or the present boot. */
 function sessionOf(step: LifecycleStep, record: EnvironmentRecord): string {
   return step.once === 'session' ? (record.rootSession ?? '') : (record.boot ?? '');
+}
+
+/** Whether a command that runs once per dev container did so in an earlier boot than the present one. */
+function isDoneBefore(step: LifecycleStep, record: EnvironmentRecord): boolean {
+  const { lifecycleDone } = record;
+  if (step.once !== 'session' || lifecycleDone?.session !== record.rootSession) return false;
+  const boot = lifecycleDone?.boots[step.name];
+  return boot !== undefined && boot !== record.boot;
+}
+
+/**
+ * What the record says about commands that run once per dev container, with those that the supervisor now
+ * reports to have succeeded; the record's own value when there is nothing new.
+ */
+export function lifecycleDoneOf(
+  inside: Inside,
+  record: EnvironmentRecord,
+  status: SupervisorStatus | undefined,
+): EnvironmentRecord['lifecycleDone'] {
+  const { boot, rootSession: session } = record;
+  if (boot === undefined || session === undefined) return record.lifecycleDone;
+  const known = record.lifecycleDone?.session === session ? record.lifecycleDone.boots : {};
+  const fresh = inside.lifecycle.filter(
+    (step) =>
+      step.once === 'session' &&
+      known[step.name] === undefined &&
+      status?.lifecycle.some(
+        (report) =>
+          report.name === step.name && report.session === session && report.phase === StepPhase.SUCCEEDED,
+      ),
+  );
+  if (fresh.length === 0) return record.lifecycleDone;
+  return { session, boots: { ...known, ...Object.fromEntries(fresh.map(({ name }) => [name, boot])) } };
 }
 
 /** The whole desired state of an environment's supervisor; its revision is the client's to set. */
@@ -92,14 +142,16 @@ export function supervisorSpecOf(
     user: inside.user,
     workspaceFolder: inside.workspaceFolder,
     environment: { ...inside.userVariables },
-    lifecycle: inside.lifecycle.map((step) => ({
-      name: step.name,
-      session: sessionOf(step, record),
-      entries: step.parallel.map(({ label, argv }) => ({
-        label: label === step.name ? '' : label,
-        arguments: argv,
+    lifecycle: inside.lifecycle
+      .filter((step) => !isDoneBefore(step, record))
+      .map((step) => ({
+        name: step.name,
+        session: sessionOf(step, record),
+        entries: step.parallel.map(({ label, argv }) => ({
+          label: label === step.name ? '' : label,
+          arguments: argv,
+        })),
       })),
-    })),
     automationsFilePath: spec?.automationsFile?.automationsFilePath ?? '',
     automationsSession: spec?.automationsFile?.session ?? '',
     services,
@@ -118,7 +170,7 @@ export function lifecycleFacts(
   record: EnvironmentRecord,
   status: SupervisorStatus | undefined,
 ): LifecycleFacts {
-  const awaited = inside.lifecycle.filter((step) => step.awaited);
+  const awaited = inside.lifecycle.filter((step) => step.awaited && !isDoneBefore(step, record));
   if (awaited.length === 0) return { lifecycle: 'none' };
   for (const step of awaited) {
     const report = status?.lifecycle.find(

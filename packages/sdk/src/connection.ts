@@ -29,6 +29,7 @@ export interface Connection {
 
 const pingIntervalMs = 15_000;
 const pingTimeoutMs = 10_000;
+const callsMax = 3;
 const pauseMs = { first: 100, most: 1_000 };
 
 /** Opens a connection with the first call. */
@@ -98,15 +99,18 @@ async function repeated<T>(
 ): Promise<T> {
   const untilMs = clock.nowMs() + patienceMs;
   const may = isRepeatable(method, new Headers(header));
-  for (let waitMs = pauseMs.first; ; waitMs = Math.min(waitMs * 2, pauseMs.most)) {
+  let waitMs = pauseMs.first;
+  for (let count = 1; ; count += 1) {
     try {
       return await call();
     } catch (thrown) {
       const error: AtelierError = toAtelierError(thrown);
-      const over = clock.nowMs() + waitMs > untilMs;
-      if (!may || !isRetryable(error) || over || signal?.aborted) throw error;
+      // A server that is away comes back; one that is there and fails hardly does better for being asked longer.
+      const isOver = clock.nowMs() + waitMs > untilMs || (error.code !== 'unavailable' && count >= callsMax);
+      if (!may || !isRetryable(error) || isOver || signal?.aborted) throw error;
     }
     await sleep(clock, waitMs, signal);
+    waitMs = Math.min(waitMs * 2, pauseMs.most);
   }
 }
 

@@ -151,6 +151,7 @@ describe('runProcess', () => {
   });
 });
 
-async function* never(): AsyncGenerator<Uint8Array> {
-  await new Promise(() => undefined);
+/** An input that stays open and says nothing. */
+function never(): AsyncIterable<Uint8Array> {
+  return { [Symbol.asyncIterator]: () => ({ next: () => new Promise(() => undefined) }) };
 }

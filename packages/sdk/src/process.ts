@@ -125,7 +125,7 @@ class Run {
         tokenRefused = refused;
         this.#access.forget();
         if (!this.#patience.isLost && this.#started) onConnection?.(error);
-        await this.#patience.wait(error, signal);
+        await this.#patience.wait(this.#unreachable(error), signal);
       }
     }
   }
@@ -220,6 +220,11 @@ class Run {
     const fresh = offset < have ? data.subarray(Number(have - offset)) : data;
     this.#offsets[name] = end;
     await this.#options.onOutput(name, fresh);
+  }
+
+  #unreachable(error: AtelierError): AtelierError {
+    const message = `environment ${this.#environmentId} cannot be reached, is its daemon running? ${error.message}`;
+    return new AtelierError(error.code, message, { cause: error });
   }
 
   #explained(error: AtelierError): AtelierError {

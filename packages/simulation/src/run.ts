@@ -12,7 +12,7 @@ import { actionNames, repositories, User, type ActionName, type EnvironmentLook 
 import { calmWorld, faultKinds, roughWorld, type FaultKind, type WorldFaults } from './world/faults.ts';
 import { World } from './world/world.ts';
 
-/** What is run. */
+/** What is run: a seed, a size, and what goes wrong. */
 export interface RunOptions {
   readonly seed: number;
   /** Users, each with one environment at a time. */
@@ -28,7 +28,7 @@ export interface RunOptions {
   readonly stopAtFirst?: boolean | undefined;
 }
 
-/** What came of a run. */
+/** What came of a run, as counts and violations. */
 export interface RunReport {
   readonly seed: number;
   readonly environmentHours: number;

@@ -10,7 +10,7 @@ import { Code, ConnectError, type Client } from '@connectrpc/connect';
 import type { World } from './world/world.ts';
 import { between, pick } from './world/random.ts';
 
-/** What a user does. */
+/** Everything that a user does with an environment. */
 export const actionNames = [
   'create',
   'start',
@@ -45,7 +45,7 @@ export interface UserOptions {
 const answerMs = 20_000;
 const retryMs = 3000;
 
-/** One user. */
+/** One user, who acts at random moments until it is stopped. */
 export class User {
   /** Files written into the present environment, by path, with their content session. */
   readonly work = new Map<string, string>();

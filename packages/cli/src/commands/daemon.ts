@@ -24,20 +24,20 @@ export interface StartOptions {
 
 /** Starts the daemon, or one half of it, and waits until it answers. One that runs already is success. */
 export async function start(context: CommandContext, options: StartOptions): Promise<void> {
+  const { home } = context;
   const halves = halvesOf(options);
-  const [half = 'plane'] = halves;
-  const running = halves.map((each) => runningDaemon(context.home, each)).find(Boolean);
-  if (running) context.note(`the daemon is running already (process ${running.pid})`);
-  const last = readRecord(context.home, half)?.options ?? wholeDaemon;
-  const record =
-    running ??
-    (await startDaemon(context.starter(), {
-      halves,
+  const missing = halves.filter((half) => !runningDaemon(home, half));
+  const last = readRecord(home, missing[0] ?? 'plane')?.options ?? wholeDaemon;
+  if (missing.length === 0) context.note('the daemon is running already');
+  else {
+    await startDaemon(context.starter(), {
+      halves: missing,
       driverName: options.driver ?? last.driverName,
       databaseUrl: options.databaseUrl ?? last.databaseUrl,
       port: options.port ?? last.port,
-    }));
-  print(context, [record], options.output);
+    });
+  }
+  print(context, daemonsOf(context, halves), options.output);
 }
 
 /** Stops what runs of the daemon; environments run on. Nothing that runs is success. */

@@ -147,7 +147,7 @@ describe('logs', () => {
     [undefined, ['step/image', 'lifecycle/postCreateCommand']],
     ['db', [`service/${service.id}`]],
     ['service/db', [`service/${service.id}`]],
-    ['test', [`service/${service.id}`, `task/${execution.id}/s1`]],
+    ['test', [`task/${execution.id}/s1`]],
     ['image', ['step/image']],
     ['postCreateCommand', ['lifecycle/postCreateCommand']],
     ['lifecycle/postCreateCommand', ['lifecycle/postCreateCommand']],

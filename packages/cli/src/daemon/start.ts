@@ -40,7 +40,9 @@ export async function ensureDaemon(starter: DaemonStarter): Promise<DaemonRecord
     );
     await stopDaemon(starter, running);
   } else note('the daemon is not running: starting it');
-  return startDaemon(starter, readRecord(home, 'plane')?.options ?? wholeDaemon);
+  const halves: Half[] = runningDaemon(home, 'runner') ? ['plane'] : ['plane', 'runner'];
+  const last = readRecord(home, 'plane')?.options ?? wholeDaemon;
+  return startDaemon(starter, { ...last, halves: running?.options.halves ?? halves });
 }
 
 /**

@@ -119,16 +119,11 @@ async function pass(plane: PlaneContext, id: string): Promise<Outcome> {
 async function place(plane: PlaneContext, row: Row<'environment'>): Promise<Outcome> {
   const { store, clock } = plane;
   const { organizationId } = row;
-  const [runners, classes, environments] = await Promise.all([
+  const [runners, classes] = await Promise.all([
     allRows(store, 'runner', { organizationId }),
     allRows(store, 'environmentClass', { organizationId }),
-    allRows(store, 'environment', { organizationId }),
   ]);
-  const load = new Map<string, number>();
-  for (const { value } of environments) {
-    const runnerId = value.metadata?.runnerId ?? '';
-    load.set(runnerId, (load.get(runnerId) ?? 0) + 1);
-  }
+  const load = new Map(await Promise.all(runners.map(({ id }) => loadOf(store, id))));
   const plan = planPlacement(
     row.value,
     runners.map(({ value }) => ({ runner: value, connected: value.status?.phase === RunnerPhase.ACTIVE })),
@@ -144,6 +139,16 @@ async function place(plane: PlaneContext, row: Row<'environment'>): Promise<Outc
   await store.update('environment', row.id, explain, { statusOnly: true });
   if (plan.kind === 'failed') return { kind: 'settled' };
   return { kind: 'again', afterMs: Math.max(1, plan.deadlineMs - clock.nowMs()) };
+}
+
+/** How many environments a runner has: counted, because reading them all for each one would take too long. */
+async function loadOf(store: Store, runnerId: string): Promise<[string, number]> {
+  const page = await store.list('environment', {
+    attributes: { runnerId: [runnerId] },
+    pageSize: 1,
+    count: true,
+  });
+  return [runnerId, page.total ?? 0];
 }
 
 type Placed = Extract<ReturnType<typeof planPlacement>, { kind: 'placed' }>;

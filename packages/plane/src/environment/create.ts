@@ -12,7 +12,10 @@ export interface CreateFacts {
   readonly idempotencyKey?: string | undefined;
 }
 
-const namesTriedMax = 1000;
+/** A default name is numbered so often; whoever has more of a kind gets an arbitrary ending, at once. */
+const namesNumbered = 3;
+const namesTriedMax = 10;
+const endingsMax = 36 ** 4;
 
 /** Writes the environment. A name that was asked for must be free; a default one is numbered until it is. */
 export async function createEnvironment(
@@ -23,7 +26,7 @@ export async function createEnvironment(
   const asked = request.name?.trim();
   const base = asked || defaultName(request.spec);
   for (let count = 1; count <= namesTriedMax; count += 1) {
-    const name = count === 1 ? base : `${base}-${count}`;
+    const name = count === 1 ? base : `${base}-${endingOf(plane, count)}`;
     try {
       return await write(plane, request, facts, name);
     } catch (error) {
@@ -44,6 +47,13 @@ export async function createEnvironment(
     'resource_exhausted',
     `no free name like ${base}-2 was found; choose one with --name`,
   );
+}
+
+function endingOf({ random }: PlaneContext, count: number): string {
+  if (count <= namesNumbered) return String(count);
+  return Math.floor(random() * endingsMax)
+    .toString(36)
+    .padStart(4, '0');
 }
 
 function write(plane: PlaneContext, request: CreateEnvironmentRequest, facts: CreateFacts, name: string) {

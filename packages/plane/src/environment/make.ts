@@ -13,6 +13,7 @@ import {
   EnvironmentSpec_MachineSchema,
   EnvironmentSpec_TimeoutSchema,
   EnvironmentStatusSchema,
+  GitInitializerSchema,
   type CreateEnvironmentRequest,
   type Environment,
   type EnvironmentSpec,
@@ -45,7 +46,7 @@ export function makeEnvironment(request: CreateEnvironmentRequest, facts: MakeFa
     annotations: request.annotations,
     name: facts.name,
     creator: create(SubjectSchema, { id: facts.owner.id, principal: PrincipalType.USER }),
-    originalContextUrl: withoutSecrets(contextUrlOf(spec) ?? ''),
+    originalContextUrl: withoutSecrets((request.spec && contextUrlOf(request.spec)) ?? ''),
     createdAt: now,
     lastStartedAt: now,
     role: EnvironmentRole.DEFAULT,
@@ -79,11 +80,11 @@ function completeSpec(asked: EnvironmentSpec | undefined, session: string): Envi
   spec.timeout ??= create(EnvironmentSpec_TimeoutSchema, {
     disconnected: durationFromMs(inactivityTimeoutMs),
   });
-  requireUsableContent(spec);
+  resolveContent(spec);
   return spec;
 }
 
-function requireUsableContent(spec: EnvironmentSpec): void {
+function resolveContent(spec: EnvironmentSpec): void {
   const specs = spec.content?.initializer?.specs ?? [];
   if (specs.length > 1) {
     throw new AtelierError(
@@ -91,8 +92,13 @@ function requireUsableContent(spec: EnvironmentSpec): void {
       'spec.content.initializer.specs: one repository per environment so far',
     );
   }
-  const initializer = specs[0]?.spec;
-  if (initializer?.case === 'contextUrl') parseContextUrl(initializer.value.url);
+  const [first] = specs;
+  if (first?.spec.case !== 'contextUrl') return;
+  const { cloneUrl, targetMode, target } = parseContextUrl(first.spec.value.url);
+  // A URL of a branch, tag or commit is a page of its host: what is cloned is the repository behind it.
+  if (target === '') return;
+  const git = create(GitInitializerSchema, { remoteUri: cloneUrl, targetMode, cloneTarget: target });
+  first.spec = { case: 'git', value: git };
 }
 
 function contextUrlOf(spec: EnvironmentSpec): string | undefined {

@@ -41,7 +41,9 @@ function recordHandlers(plane: PlaneContext): Implementation {
   const { store, clock } = plane;
   return {
     async getEnvironment(request, context) {
-      return { environment: (await findEnvironment(plane, request.environmentId, requireUser(context))).value };
+      return {
+        environment: (await findEnvironment(plane, request.environmentId, requireUser(context))).value,
+      };
     },
     async listEnvironments(request, context) {
       const user = requireUser(context);
@@ -68,7 +70,12 @@ function recordHandlers(plane: PlaneContext): Implementation {
         return environment;
       };
       const owner = value.metadata?.creator?.id ?? '';
-      await store.update('environment', value.id, update, text === undefined ? {} : { name: { owner, text } });
+      await store.update(
+        'environment',
+        value.id,
+        update,
+        text === undefined ? {} : { name: { owner, text } },
+      );
       return {};
     },
   };
@@ -95,7 +102,9 @@ function lifeHandlers(plane: PlaneContext): Implementation {
     deleteEnvironment: (request, context) =>
       desirePhase(request.environmentId, context, EnvironmentPhase.DELETED),
     markEnvironmentActive: (request, context) =>
-      change(request.environmentId, context, (environment) => markActive(environment, request, clock.nowMs())),
+      change(request.environmentId, context, (environment) =>
+        markActive(environment, request, clock.nowMs()),
+      ),
     archiveEnvironment: (request, context) =>
       change(request.environmentId, context, (environment) => archive(environment, clock.nowMs())),
     unarchiveEnvironment: (request, context) =>
@@ -156,7 +165,12 @@ async function queryOf(
     organizationId: user.organizationId,
     ...pagingOf(request.pagination),
     attributes: {
-      runnerId: await runnersOf(plane, user.organizationId, filter?.runnerIds ?? [], filter?.runnerKinds ?? []),
+      runnerId: await runnersOf(
+        plane,
+        user.organizationId,
+        filter?.runnerIds ?? [],
+        filter?.runnerKinds ?? [],
+      ),
       phase: enumNames(EnvironmentPhase, filter?.statusPhases ?? []),
       creatorId: filter?.creatorIds ?? [],
       projectId: filter?.projectIds ?? [],

@@ -60,11 +60,13 @@ async function* watch(
   cursor: bigint,
 ): AsyncIterable<WatchResourcesResponse> {
   let position = cursor;
-  const missed = cursor === 0n ? undefined : await plane.store.changesSince(cursor, scope);
-  if (missed && !missed.resync) {
+  let missed = position === 0n ? undefined : await plane.store.changesSince(position, scope);
+  while (missed && !missed.resync && missed.changes.length > 0) {
     for (const change of missed.changes) yield responseOf(change);
     position = missed.revision;
-  } else {
+    missed = await plane.store.changesSince(position, scope);
+  }
+  if (!missed || missed.resync) {
     const snapshot = await readSnapshot(plane.store, scope);
     for (const row of snapshot.rows) yield responseOf({ type: 'row', row });
     position = snapshot.revision;

@@ -130,7 +130,10 @@ function repositoryHandlers(plane: PlaneContext): Implementation {
 /** A class without its runner would be offered and could never be had. */
 async function deleteClasses(store: Store, runnerId: string): Promise<void> {
   for (;;) {
-    const { rows } = await store.list('environmentClass', { attributes: { runnerId: [runnerId] }, pageSize: 100 });
+    const { rows } = await store.list('environmentClass', {
+      attributes: { runnerId: [runnerId] },
+      pageSize: 100,
+    });
     for (const { id } of rows) await store.delete('environmentClass', id);
     if (rows.length === 0) return;
   }

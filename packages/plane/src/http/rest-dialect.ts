@@ -14,6 +14,8 @@ import type {
 const jsonLines = 'application/jsonl';
 const connectJson = 'application/connect+json';
 const bodyBytesMax = 4 * 1024 * 1024;
+/** Of a larger body nothing more is read: its connection is cut. */
+const bodyBytesDropped = 64 * 1024 * 1024;
 const endOfStreamFlag = 0b10;
 
 /** Wraps a handler so that it understands 0.x clients too. */
@@ -146,15 +148,19 @@ async function* bytes(content: Uint8Array): AsyncIterable<Uint8Array> {
   yield content;
 }
 
+/** The whole body. What is too large is read to its end and dropped, so that the client hears why. */
 async function readText(request: UniversalServerRequest): Promise<string> {
+  const tooLarge = new AtelierError(
+    'resource_exhausted',
+    `the request body is larger than ${bodyBytesMax} bytes`,
+  );
   const chunks: Uint8Array[] = [];
   let total = 0;
   for await (const chunk of request.body as AsyncIterable<Uint8Array>) {
     total += chunk.length;
-    if (total > bodyBytesMax) {
-      throw new AtelierError('resource_exhausted', `the request body is larger than ${bodyBytesMax} bytes`);
-    }
-    chunks.push(chunk);
+    if (total > bodyBytesDropped) throw tooLarge;
+    if (total <= bodyBytesMax) chunks.push(chunk);
   }
+  if (total > bodyBytesMax) throw tooLarge;
   return Buffer.concat(chunks).toString('utf8');
 }

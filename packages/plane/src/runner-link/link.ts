@@ -12,6 +12,7 @@ import {
 import {
   PlaneWelcomeSchema,
   SyncResponseSchema,
+  type DesiredChange,
   type RunnerHello,
   type SyncRequest,
   type SyncResponse,
@@ -156,17 +157,11 @@ async function send(
 ): Promise<void> {
   const { store } = plane;
   const { runner, hello } = session;
-  let cursor = hello.acknowledgedRevision;
-  const missed = cursor === 0n ? undefined : await store.changesSince(cursor, {});
-  if (!missed || missed.resync) {
-    const whole = await wholeDesired(store, runner.id);
-    cursor = whole.revision;
-    out.push(create(SyncResponseSchema, { message: { case: 'desired', value: whole } }));
-  } else {
-    const partial = await partialDesired(store, runner, missed.changes, cursor);
-    cursor = missed.revision;
-    if (partial) out.push(create(SyncResponseSchema, { message: { case: 'desired', value: partial } }));
-  }
+  const sendDesired = (value: DesiredChange): void =>
+    out.push(create(SyncResponseSchema, { message: { case: 'desired', value } }));
+  let cursor = await sendMissed(plane, runner, hello.acknowledgedRevision, sendDesired);
+  // Says that there is nothing to wait for: a runner that had lost its lease holds until then.
+  out.push(create(SyncResponseSchema, { message: { case: 'heartbeat', value: {} } }));
   for (let batch = await watcher.next(); batch; batch = await watcher.next()) {
     const fresh = batch.filter((change) => (change.type === 'row' ? change.row : change).revision > cursor);
     const partial = await partialDesired(store, runner, fresh, cursor);
@@ -174,7 +169,29 @@ async function send(
       const { revision } = change.type === 'row' ? change.row : change;
       if (revision > cursor) cursor = revision;
     }
-    if (partial) out.push(create(SyncResponseSchema, { message: { case: 'desired', value: partial } }));
+    if (partial) sendDesired(partial);
+  }
+}
+
+/** What changed since the revision in the runner's ledger, or everything; gives the revision it is at then. */
+async function sendMissed(
+  { store }: PlaneContext,
+  runner: Principal,
+  acknowledged: bigint,
+  sendDesired: (value: DesiredChange) => void,
+): Promise<bigint> {
+  let cursor = acknowledged;
+  for (;;) {
+    const missed = cursor === 0n ? undefined : await store.changesSince(cursor, {});
+    if (!missed || missed.resync) {
+      const whole = await wholeDesired(store, runner.id);
+      sendDesired(whole);
+      return whole.revision;
+    }
+    if (missed.changes.length === 0) return missed.revision;
+    const partial = await partialDesired(store, runner, missed.changes, cursor);
+    if (partial) sendDesired(partial);
+    cursor = missed.revision;
   }
 }
 

@@ -36,7 +36,11 @@ export class FakeRunner {
   readonly #moves: boolean;
   readonly #reached = new Map<string, EnvironmentPhase>();
 
-  constructor(dial: Dial, hello: MessageInitShape<typeof RunnerHelloSchema>, options: { moves?: boolean } = {}) {
+  constructor(
+    dial: Dial,
+    hello: MessageInitShape<typeof RunnerHelloSchema>,
+    options: { moves?: boolean } = {},
+  ) {
     this.#moves = options.moves ?? false;
     this.send({ case: 'hello', value: { protocolVersion: runnerProtocolVersion, ...hello } });
     this.ended = this.#read(dial).then(
@@ -89,9 +93,11 @@ export class FakeRunner {
     const { services, executions } = automationsOf(desired, wished === EnvironmentPhase.RUNNING);
     const before = this.#reached.get(id);
     this.#reached.set(id, wished);
-    if (before === wished) return this.report(id, { status: this.#final(wished, running, id), services, executions });
+    if (before === wished)
+      return this.report(id, { status: this.#final(wished, running, id), services, executions });
     if (wished === EnvironmentPhase.RUNNING) {
-      for (const phase of [MachinePhase.CREATING, MachinePhase.STARTING]) this.report(id, { status: statusOf(phase, id) });
+      for (const phase of [MachinePhase.CREATING, MachinePhase.STARTING])
+        this.report(id, { status: statusOf(phase, id) });
     } else if (wished === EnvironmentPhase.STOPPED) {
       this.report(id, { status: statusOf(MachinePhase.STOPPING, id) });
     } else {

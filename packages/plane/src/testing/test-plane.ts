@@ -31,7 +31,12 @@ export interface TestPlane {
   /** A client of the Connect protocol; `token` is the user's unless given. */
   client<S extends DescService>(service: S, token?: string): Client<S>;
   /** A connected runner: in this process, or over the port. */
-  connect(options?: { moves?: boolean; overPort?: boolean; acknowledgedRevision?: bigint; planeId?: string }): FakeRunner;
+  connect(options?: {
+    moves?: boolean;
+    overPort?: boolean;
+    acknowledgedRevision?: bigint;
+    planeId?: string;
+  }): FakeRunner;
   stop(): Promise<void>;
 }
 
@@ -42,7 +47,8 @@ export async function startTestPlane(server: TestServer, clock: Clock = systemCl
   const { store } = subject;
   const logged: TestPlane['logged'] = [];
   const identity = await planeIdentity(store, clock, systemRandom);
-  const log = (message: string, facts?: Record<string, unknown>): void => void logged.push({ message, facts });
+  const log = (message: string, facts?: Record<string, unknown>): void =>
+    void logged.push({ message, facts });
   const plane = createPlane({ store, clock, random: systemRandom, log, ...identity });
   const files = { tokenFile: join(folder, 'token'), runnerTokenFile: join(folder, 'runner-token') };
   await bootstrap(plane.context, plane.tokens, { ...files, memoryBytes: 8 * 1024 ** 3 });
@@ -55,7 +61,8 @@ export async function startTestPlane(server: TestServer, clock: Clock = systemCl
   const runners: FakeRunner[] = [];
   const client: TestPlane['client'] = (service, bearer = token) =>
     createClient(service, transportTo(listener.url, bearer));
-  const overPort: Dial = (requests, signal) => client(RunnerLinkService, runnerToken).sync(requests, { signal });
+  const overPort: Dial = (requests, signal) =>
+    client(RunnerLinkService, runnerToken).sync(requests, { signal });
   const inProcess: Dial = (requests, signal) => plane.link.sync(requests, runner, signal);
   return {
     ...{ plane, store, url: listener.url, token, runnerId: runner.id, user, runner, folder, logged, client },

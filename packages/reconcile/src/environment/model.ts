@@ -111,6 +111,13 @@ export interface EnvironmentRecord {
         readonly devcontainerSession: string;
       }
     | undefined;
+  /**
+   * Life-cycle commands that run once per dev container and have succeeded in this session, each with the boot
+   * in which it did: later boots do not run it again.
+   */
+  readonly lifecycleDone?:
+    | { readonly session: string; readonly boots: Readonly<Record<string, string>> }
+    | undefined;
   /** How often PID 1 ended by itself since `sinceMs`, and how it ended last. */
   readonly falls?: { readonly count: number; readonly sinceMs: number; readonly end: string } | undefined;
   /**

@@ -1,6 +1,7 @@
 /** Finds and reads the dev container configuration in the workspace, from inside a throw-away instance. */
 import { AtelierError } from '@atelier/api';
 import { chooseConfigurationPath } from '@atelier/devcontainer';
+import type { WorkspacePlace } from './source.ts';
 
 /** A configuration file that was found; `path` is from the repository's root. */
 export interface ConfigurationFile {
@@ -8,8 +9,9 @@ export interface ConfigurationFile {
   readonly text: string;
 }
 
-/** What was found; undefined in it: there is none. */
+/** What was found, and where it was looked for; without a file there is none. */
 export interface FoundConfiguration {
+  readonly place: WorkspacePlace;
   readonly file: ConfigurationFile | undefined;
 }
 
@@ -22,13 +24,21 @@ const defaultPaths = ['.devcontainer/devcontainer.json', '.devcontainer.json'];
 const foldersMax = 50;
 
 /**
- * Finds the configuration, the one at `specifiedPath` or the one that counts. Errors as
+ * Finds the configuration of the folder that the environment is for, the one at `specifiedPath` or the one
+ * that counts; `run` starts in that folder, the answer's path is from the repository's root. Errors as
  * `chooseConfigurationPath`; `invalid_argument` for a path that leaves the repository.
  */
 export async function findConfiguration(
   run: RunInWorkspace,
   specifiedPath: string,
+  place: WorkspacePlace,
 ): Promise<FoundConfiguration> {
+  const file = await findFile(run, specifiedPath);
+  if (file === undefined || place.subfolder === '') return { place, file };
+  return { place, file: { ...file, path: `${place.subfolder}/${file.path}` } };
+}
+
+async function findFile(run: RunInWorkspace, specifiedPath: string): Promise<ConfigurationFile | undefined> {
   if (specifiedPath.split('/').includes('..')) {
     throw new AtelierError(
       'invalid_argument',
@@ -38,17 +48,17 @@ export async function findConfiguration(
   const wanted = specifiedPath === '' ? defaultPaths : [specifiedPath];
   for (const path of wanted) {
     const text = await readText(run, path);
-    if (text !== undefined) return { file: { path, text } };
+    if (text !== undefined) return { path, text };
   }
   const present = [
     ...(specifiedPath === '' ? [] : await existing(run, defaultPaths)),
     ...(await namedConfigurations(run)),
   ];
   const path = chooseConfigurationPath(present, specifiedPath === '' ? undefined : specifiedPath);
-  if (path === undefined) return { file: undefined };
+  if (path === undefined) return undefined;
   const text = await readText(run, path);
   if (text === undefined) throw new AtelierError('not_found', `${path} cannot be read in the repository.`);
-  return { file: { path, text } };
+  return { path, text };
 }
 
 async function readText(run: RunInWorkspace, path: string): Promise<string | undefined> {

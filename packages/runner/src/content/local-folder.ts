@@ -13,8 +13,11 @@ export interface LocalFolders {
 export type LocalFolder =
   /** A repository without a work tree: it is cloned. */
   | { readonly kind: 'bare'; readonly path: string }
-  /** A folder to copy: the root of the git work tree that it is in, or itself. */
-  | { readonly kind: 'folder'; readonly path: string };
+  /**
+   * A folder to copy: the root of the git work tree that it is in, or itself. `subfolder` is where the folder
+   * that was named stands in it, empty for itself.
+   */
+  | { readonly kind: 'folder'; readonly path: string; readonly subfolder: string };
 
 /** Folders of the real machine. */
 export const machineFolders: LocalFolders = {
@@ -28,7 +31,8 @@ export const machineFolders: LocalFolders = {
       );
     }
     if (await isBare(real)) return { kind: 'bare', path: real };
-    return { kind: 'folder', path: (await workTreeRoot(real)) ?? real };
+    const root = (await workTreeRoot(real)) ?? real;
+    return { kind: 'folder', path: root, subfolder: relative(root, real) };
   },
 };
 

@@ -27,8 +27,35 @@ export type ContentSource =
   /** A folder of this machine, or a bare repository on it: which of the two is seen when it is looked at. */
   | { readonly kind: 'local'; readonly remote: GitRemote; readonly folder: string };
 
+/** Where the repository stands in an environment, and which folder of it the environment is for. */
+export interface WorkspacePlace {
+  /** Name of the repository's folder under /workspaces. */
+  readonly folder: string;
+  /** The folder in it that was asked for, empty for the repository itself. */
+  readonly subfolder: string;
+}
+
 /** Where workspaces stand inside. */
 export const workspacesFolder = '/workspaces';
+
+/** The repository's own folder, as an absolute path inside. */
+export function repositoryFolder({ folder }: WorkspacePlace): string {
+  return `${workspacesFolder}/${folder}`;
+}
+
+/** The folder that the environment is for, as an absolute path inside. */
+export function placedFolder(place: WorkspacePlace): string {
+  return place.subfolder === '' ? repositoryFolder(place) : `${repositoryFolder(place)}/${place.subfolder}`;
+}
+
+/** The place of a copy of a local folder: the repository keeps its own name around a folder of it. */
+export function placeOfLocal(
+  folder: string,
+  local: { readonly path: string; readonly subfolder: string },
+): WorkspacePlace {
+  if (local.subfolder === '') return { folder, subfolder: '' };
+  return { folder: safeName(local.path.split('/').at(-1) ?? ''), subfolder: local.subfolder };
+}
 
 /**
  * Reads the content of a spec. `invalid_argument` for a remote, target or folder that is malformed, and for
@@ -92,8 +119,11 @@ function folderOf(remote: GitRemote): string {
       .replace(/\/+$/, '')
       .split(/[/:]/)
       .at(-1) ?? '';
-  const name = tail
-    .replace(/\.git$/, '')
+  return safeName(tail.replace(/\.git$/, ''));
+}
+
+function safeName(text: string): string {
+  const name = text
     .replace(/[^A-Za-z0-9._-]/g, '-')
     .replace(/^[-.]+/, '')
     .slice(0, 100);

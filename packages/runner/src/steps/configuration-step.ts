@@ -7,10 +7,16 @@ import {
   substitute,
   type LifecycleEntry,
 } from '@atelier/devcontainer';
-import { writeConfiguration, type ReadConfiguration } from '../configuration.ts';
+import { lastPlace, writeConfiguration, type ReadConfiguration } from '../configuration.ts';
 import { findConfiguration, type FoundConfiguration } from '../content/configuration-file.ts';
-import { workspacesFolder } from '../content/source.ts';
-import { folderNameOf, isLocalRunner } from '../environment.ts';
+import {
+  contentSource,
+  placedFolder,
+  placeOfLocal,
+  repositoryFolder,
+  type WorkspacePlace,
+} from '../content/source.ts';
+import { isLocalRunner, placeBySpec } from '../environment.ts';
 import { insideOf } from '../inside.ts';
 import { specOf, type StepContext, type StepFunction } from './step.ts';
 import { inThrowaway, type Throwaway } from './throwaway.ts';
@@ -26,7 +32,9 @@ export const configurationStep: StepFunction = async (context, planned, signal) 
   const [initialize] = planLifecycle(substituted(context, read), { firstStart: true }).steps.filter(
     ({ runsIn }) => runsIn === 'throwaway',
   );
-  if (initialize !== undefined) await runInitialize(context, initialize.parallel, signal);
+  if (initialize !== undefined) {
+    await runInitialize(context, placeRead(context, read), initialize.parallel, signal);
+  }
   return {};
 };
 
@@ -36,32 +44,49 @@ async function found(context: StepContext, signal: AbortSignal): Promise<FoundCo
   const seen = memory.found;
   memory.found = undefined;
   if (seen !== undefined) return seen;
-  if ((content?.initializer?.specs.length ?? 0) === 0) return { file: undefined };
-  return inWorkspace(context, 'content', signal, (throwaway, workingDirectory) =>
+  const place = await placeOf(context);
+  if ((content?.initializer?.specs.length ?? 0) === 0) return { place, file: undefined };
+  return inWorkspace(context, place, 'content', signal, (throwaway, workingDirectory) =>
     findConfiguration(
       (words) => throwaway.run({ arguments: words, workingDirectory }),
       devcontainer?.devcontainerFilePath ?? '',
+      place,
     ),
   );
 }
 
-function readFound(context: StepContext, session: string, { file }: FoundConfiguration): ReadConfiguration {
+/** Where the content stands. A local folder that is gone by now was looked at when it was copied. */
+async function placeOf(context: StepContext): Promise<WorkspacePlace> {
+  const { parts, desired, environmentId } = context;
+  const isLocal = isLocalRunner(parts.ledger);
+  const source = contentSource(specOf(context), isLocal);
+  if (source.kind !== 'local' || source.remote.kind !== 'file') return placeBySpec(desired, isLocal);
+  const local = await parts.localFolders.look(source.remote.path).catch(() => undefined);
+  if (local?.kind === 'folder') return placeOfLocal(source.folder, local);
+  return (await lastPlace(parts.records, environmentId)) ?? placeBySpec(desired, isLocal);
+}
+
+function readFound(
+  context: StepContext,
+  session: string,
+  { place, file }: FoundConfiguration,
+): ReadConfiguration {
   const { devcontainer } = specOf(context);
   if (file === undefined) {
     const image = devcontainer?.defaultDevcontainerImage ?? '';
     const configuration = image === '' ? {} : { image };
-    return { session, path: '', presence: 'generated', configuration, warnings: [] };
+    return { session, path: '', presence: 'generated', place, configuration, warnings: [] };
   }
   const { configuration, warnings } = parseConfiguration(file.text, file.path);
   const presence = (devcontainer?.devcontainerFilePath ?? '') === '' ? 'discovered' : 'specified';
-  return { session, path: file.path, presence, configuration, warnings };
+  return { session, path: file.path, presence, place, configuration, warnings };
 }
 
 /** Tries everything that is later done with it, so that what is wrong shows here. */
 function checked(context: StepContext, read: ReadConfiguration): ReadConfiguration {
-  const folder = folderNameOf(context.desired, isLocalRunner(context.parts.ledger));
-  const inside = insideOf(read, undefined, folder);
-  if (read.path !== '') planImage(substituted(context, read), read.path, `${workspacesFolder}/${folder}`);
+  const place = placeRead(context, read);
+  const inside = insideOf(read, undefined, place);
+  if (read.path !== '') planImage(substituted(context, read), read.path, repositoryFolder(place));
   const { workspaceFolder, mountTarget } = inside;
   if (!/^\/[^\0]*[^/\0]/.test(mountTarget) || !workspaceFolder.startsWith('/')) {
     throw new AtelierError(
@@ -72,19 +97,23 @@ function checked(context: StepContext, read: ReadConfiguration): ReadConfigurati
   return read;
 }
 
+function placeRead(context: StepContext, read: ReadConfiguration): WorkspacePlace {
+  return read.place ?? placeBySpec(context.desired, isLocalRunner(context.parts.ledger));
+}
+
 function substituted(context: StepContext, read: ReadConfiguration) {
-  const folder = folderNameOf(context.desired, isLocalRunner(context.parts.ledger));
-  return substitute(read.configuration, { localWorkspaceFolder: `${workspacesFolder}/${folder}` })
-    .configuration;
+  const localWorkspaceFolder = placedFolder(placeRead(context, read));
+  return substitute(read.configuration, { localWorkspaceFolder }).configuration;
 }
 
 async function runInitialize(
   context: StepContext,
+  place: WorkspacePlace,
   entries: readonly LifecycleEntry[],
   signal: AbortSignal,
 ): Promise<void> {
   const { parts, environmentId, progress } = context;
-  await inWorkspace(context, 'initialize', signal, async (throwaway, workingDirectory) => {
+  await inWorkspace(context, place, 'initialize', signal, async (throwaway, workingDirectory) => {
     const runs = entries.map(async ({ argv }) => {
       progress(`initializeCommand: ${argv.join(' ')}`);
       const { exitCode, stdout, stderr } = await throwaway.run({ arguments: argv, workingDirectory });
@@ -102,14 +131,14 @@ async function runInitialize(
 
 function inWorkspace<T>(
   context: StepContext,
+  place: WorkspacePlace,
   part: 'content' | 'initialize',
   signal: AbortSignal,
   work: (throwaway: Throwaway, workingDirectory: string) => Promise<T>,
 ): Promise<T> {
-  const folder = folderNameOf(context.desired, isLocalRunner(context.parts.ledger));
-  const target = `${workspacesFolder}/${folder}`;
+  const target = repositoryFolder(place);
   return inThrowaway(context, part, [{ kind: 'workspace', target }], signal, (throwaway) =>
-    work(throwaway, target),
+    work(throwaway, placedFolder(place)),
   );
 }
 

@@ -12,7 +12,14 @@ import { findConfiguration } from '../content/configuration-file.ts';
 import { contentFailure, withoutCredentials } from '../content/failure.ts';
 import { excludedPath } from '../content/local-folder.ts';
 import type { GitRemote } from '../content/remote.ts';
-import { contentSource, workspacesFolder, type ContentSource } from '../content/source.ts';
+import {
+  contentSource,
+  placedFolder,
+  placeOfLocal,
+  repositoryFolder,
+  type ContentSource,
+  type WorkspacePlace,
+} from '../content/source.ts';
 import { isLocalRunner } from '../environment.ts';
 import { specOf, type StepContext, type StepFunction } from './step.ts';
 import { inThrowaway, throwawayName, type Throwaway } from './throwaway.ts';
@@ -22,6 +29,7 @@ interface Filling {
   readonly commands: readonly ContentCommand[];
   readonly hostFolder: string | undefined;
   readonly remote: GitRemote | undefined;
+  readonly place: WorkspacePlace;
 }
 
 /**
@@ -36,7 +44,8 @@ export const contentStep: StepFunction = async (context, _planned, signal) => {
   const filling = await fillingOf(context, source);
   await parts.driver.instances.remove(throwawayName(environmentId, 'content'));
   await parts.driver.disks.clearWorkspace(environmentId);
-  const target = `${workspacesFolder}/${source.folder}`;
+  const { place } = filling;
+  const target = repositoryFolder(place);
   const mounts: InstanceMount[] = [{ kind: 'workspace', target }];
   if (filling.hostFolder !== undefined) {
     mounts.push({ kind: 'host-read-only', source: filling.hostFolder, target: sourceMount });
@@ -46,8 +55,9 @@ export const contentStep: StepFunction = async (context, _planned, signal) => {
       await runCommand(context, throwaway, command, target, filling.remote);
     // Read while the instance is there; whatever is wrong with it is the configuration step's to say.
     const path = spec.devcontainer?.devcontainerFilePath ?? '';
-    const run = (words: readonly string[]) => throwaway.run({ arguments: words, workingDirectory: target });
-    memory.found = await findConfiguration(run, path).catch(() => undefined);
+    const run = (words: readonly string[]) =>
+      throwaway.run({ arguments: words, workingDirectory: placedFolder(place) });
+    memory.found = await findConfiguration(run, path, place).catch(() => undefined);
   });
   return {};
 };
@@ -58,20 +68,22 @@ async function fillingOf(
 ): Promise<Filling> {
   const author = desired.environment?.spec?.content ?? { gitUsername: '', gitEmail: '' };
   const { remote } = source;
+  const place = { folder: source.folder, subfolder: '' };
   const local = remote.kind === 'file' ? await parts.localFolders.look(remote.path) : undefined;
   if (source.kind === 'git') {
-    return { commands: cloneCommands(source, author), hostFolder: local?.path, remote };
+    return { commands: cloneCommands(source, author), hostFolder: local?.path, remote, place };
   }
   if (local === undefined) throw new AtelierError('internal', 'A local folder was planned without its path.');
   if (local.kind === 'bare') {
     const clone = { ...source, kind: 'git', upstreamUrl: undefined, target: { kind: 'head' } } as const;
-    return { commands: cloneCommands(clone, author), hostFolder: local.path, remote };
+    return { commands: cloneCommands(clone, author), hostFolder: local.path, remote, place };
   }
   const excluded = excludedPath(local.path, parts.settings.home);
   return {
     commands: [copyCommand(excluded), ...authorCommands(author)],
     hostFolder: local.path,
     remote: undefined,
+    place: placeOfLocal(source.folder, local),
   };
 }
 

@@ -2,8 +2,8 @@
 import { planImage, substitute } from '@atelier/devcontainer';
 import type { ImageRequest } from '@atelier/driver';
 import { readConfiguration } from '../configuration.ts';
-import { workspacesFolder } from '../content/source.ts';
-import { folderNameOf, isLocalRunner } from '../environment.ts';
+import { placedFolder, repositoryFolder } from '../content/source.ts';
+import { isLocalRunner, placeBySpec } from '../environment.ts';
 import type { StepContext, StepFunction } from './step.ts';
 
 /**
@@ -30,9 +30,9 @@ async function requestOf(
 ): Promise<ImageRequest> {
   const read = await readConfiguration(parts.records, environmentId, session);
   if (read === undefined) return { kind: 'base' };
-  const localWorkspaceFolder = `${workspacesFolder}/${folderNameOf(desired, isLocalRunner(parts.ledger))}`;
-  const { configuration } = substitute(read.configuration, { localWorkspaceFolder });
-  const plan = planImage(configuration, read.path, localWorkspaceFolder);
+  const place = read.place ?? placeBySpec(desired, isLocalRunner(parts.ledger));
+  const { configuration } = substitute(read.configuration, { localWorkspaceFolder: placedFolder(place) });
+  const plan = planImage(configuration, read.path, repositoryFolder(place));
   switch (plan.kind) {
     case 'default': {
       const reference = desired.environment?.spec?.devcontainer?.defaultDevcontainerImage ?? '';

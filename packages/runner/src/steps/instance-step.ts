@@ -22,7 +22,8 @@ export const instanceStep: StepFunction = async (context, planned) => {
     root: { kind: 'disk', generation },
     mounts: [{ kind: 'workspace', target: inside.mountTarget }],
     network: 'attached',
-    environment: { ...inside.containerVariables, ATELIER_BOOT: planned.session },
+    // The user's variables are the supervisor's to hand out: its own runtime would obey some of them.
+    environment: { ATELIER_BOOT: planned.session },
     hostname: hostnameOf(desired.environment),
     limits: limitsOf(desired, settings.limits),
   });

@@ -99,7 +99,7 @@ export class RunnerWorld {
   /** Starts a runner on this disk. */
   async start(driver: Driver, more: Partial<RunnerOptions> = {}): Promise<Runner> {
     const { clock, random, disk, plane } = this;
-    const localFolders: LocalFolders = { look: async (path) => ({ kind: 'folder', path }) };
+    const localFolders: LocalFolders = { look: async (path) => ({ kind: 'folder', path, subfolder: '' }) };
     this.runner = createRunner({
       clock,
       random,

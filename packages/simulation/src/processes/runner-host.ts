@@ -89,7 +89,7 @@ export class RunnerHost {
       ledger: process.gate(this.#defect.ledger?.(ledger, world) ?? ledger, () => 0),
       records: process.gate(this.#defect.records?.(records, world) ?? records, () => 0),
       logs: process.gate(this.#logs, () => 0),
-      localFolders: { look: async (path) => ({ kind: 'folder', path }) },
+      localFolders: { look: async (path) => ({ kind: 'folder', path, subfolder: '' }) },
       dial: (requests, signal) => world.network.dial(process, requests, signal),
       identity: { runnerId: this.#runnerId, publicKey: new Uint8Array(32) },
       settings,

@@ -4,12 +4,20 @@ import type { Store } from '@atelier/store';
 import { storeSuite } from '@atelier/store/suite';
 import { MemoryDatabase, openMemoryStore } from './memory-store.ts';
 
-/** Ids order rows by the millisecond of their creation: one row per millisecond, as a database has it. */
+/**
+ * As slow as a database at the least: ids order rows by the millisecond of their creation, and whoever reads
+ * changes in a loop lets others write in between.
+ */
 function unhurried(store: Store): Store {
   const create = store.create.bind(store);
+  const changesSince = store.changesSince.bind(store);
   store.create = async (kind, row) => {
     await sleep(systemClock, 2);
     return create(kind, row);
+  };
+  store.changesSince = async (cursor, scope) => {
+    await sleep(systemClock, 1);
+    return changesSince(cursor, scope);
   };
   return store;
 }

@@ -78,7 +78,7 @@ export const roughWorld: WorldFaults = {
   lifecycleFailure: 0.05,
 };
 
-/** No fault at all. */
+/** A world in which nothing goes wrong at all. */
 export const calmWorld: WorldFaults = {
   driverError: 0,
   driverFinalError: 0,
