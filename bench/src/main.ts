@@ -50,7 +50,10 @@ async function runGroup(name: string, place: Place, runs: number): Promise<Judge
 function readArguments(): { names: readonly string[]; runs: number; keep: boolean } {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { runs: { type: 'string', default: String(runsMin) }, keep: { type: 'boolean', default: false } },
+    options: {
+      runs: { type: 'string', default: String(runsMin) },
+      keep: { type: 'boolean', default: false },
+    },
   });
   const unknown = positionals.filter((name) => !(name in groups));
   if (unknown.length > 0) {
@@ -61,7 +64,8 @@ function readArguments(): { names: readonly string[]; runs: number; keep: boolea
   if (!Number.isInteger(runs) || runs < 1) {
     throw new AtelierError('invalid_argument', `--runs takes a number of runs, not ${values.runs}`);
   }
-  if (runs < runsMin) say(`a median of ${runs} runs proves nothing: budgets are judged on ${runsMin} or more`);
+  if (runs < runsMin)
+    say(`a median of ${runs} runs proves nothing: budgets are judged on ${runsMin} or more`);
   return { names: positionals.length > 0 ? positionals : Object.keys(groups), runs, keep: values.keep };
 }
 

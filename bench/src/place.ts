@@ -60,8 +60,9 @@ export async function withPlace<T>(
     client = createClient({ url: daemon.url, token: readFileSync(daemon.tokenFile, 'utf8').trim() });
     await removeAll(client);
     say('preparing the image');
-    const digest = await prepareImage(client);
+    await prepareImage(client);
     const podman = openPodman(homeFolder, corner);
+    const digest = (await podman.call('image', 'inspect', '--format', '{{.Digest}}', image)).trim();
     // A run that was killed left them in a home that was kept.
     await podman.call('rm', '--force', '--all', '--time=0');
     const repository = await makeRepository(join(homeFolder, 'peers/repository'));
@@ -75,12 +76,11 @@ export async function withPlace<T>(
   }
 }
 
-/** An environment that runs has pulled or made the image, and says which one it is. */
-async function prepareImage(client: AtelierClient): Promise<string> {
+/** An environment that runs has pulled or made the image. */
+async function prepareImage(client: AtelierClient): Promise<void> {
   const { id } = await client.environments.create({ spec: {} });
-  const environment = await waitForRunning(client, id);
+  await waitForRunning(client, id);
   await remove(client, id);
-  return environment.status?.detail?.imageDigest ?? '';
 }
 
 async function removeAll(client: AtelierClient | undefined): Promise<void> {
@@ -111,5 +111,8 @@ async function takeAway(keep: boolean): Promise<void> {
   rmSync(runFolder, { recursive: true, force: true });
   rmSync(join(dirname(runFolder), 'claims', `home-${short}`), { force: true });
   if (leftovers.length === 0) return;
-  throw new AtelierError('internal', `left over after every environment was deleted:\n${leftovers.join('\n')}`);
+  throw new AtelierError(
+    'internal',
+    `left over after every environment was deleted:\n${leftovers.join('\n')}`,
+  );
 }

@@ -15,7 +15,11 @@ export interface JudgedRow extends Row {
 }
 
 /** Judges the rows of a group by the figures of its lines; a row whose lines were not measured is left out. */
-export function judge(group: string, rows: readonly Row[], figures: ReadonlyMap<string, Figures>): JudgedRow[] {
+export function judge(
+  group: string,
+  rows: readonly Row[],
+  figures: ReadonlyMap<string, Figures>,
+): JudgedRow[] {
   return rows.flatMap((row) => {
     const [own, peer] = [figures.get(row.line), figures.get(row.peerLine)];
     if (own === undefined || peer === undefined) return [];
@@ -37,7 +41,9 @@ export function tableOf(rows: readonly JudgedRow[]): string {
     row.ratioMax === undefined ? '-' : `<= ${row.ratioMax}`,
     row.verdict,
   ]);
-  const widths = header.map((name, index) => Math.max(name.length, ...cells.map((row) => row[index]?.length ?? 0)));
+  const widths = header.map((name, index) =>
+    Math.max(name.length, ...cells.map((row) => row[index]?.length ?? 0)),
+  );
   const line = (row: readonly string[]): string =>
     row
       .map((cell, index) => cell.padEnd(widths[index] ?? 0))

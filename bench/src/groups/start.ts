@@ -33,7 +33,13 @@ export async function openStartGroup(place: Place): Promise<RowGroup> {
   return {
     name: 'start',
     rows,
-    contenders: [emptyEnvironment(place), repositoryEnvironment(place), typed(place), podman(place), devcontainer(place)],
+    contenders: [
+      emptyEnvironment(place),
+      repositoryEnvironment(place),
+      typed(place),
+      podman(place),
+      devcontainer(place),
+    ],
     samplesPerRun: 1,
     close: async () => undefined,
   };

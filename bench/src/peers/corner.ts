@@ -23,15 +23,21 @@ ip link set lo up
 [ ! -d /sys/fs/cgroup/memory ] || umount --lazy /sys/fs/cgroup/unified 2>/dev/null || true
 mount -t tmpfs tmpfs /run
 echo ready
-exec sleep infinity
+# The end of its input is the end of the bench, however that came about.
+exec catatonit -- cat >/dev/null
 `;
 
 /** Opens the corner. Errors: `failed_precondition` when namespaces cannot be made here. */
 export async function openCorner(): Promise<Corner> {
-  const holder = spawn('unshare', [...namespaces, 'sh', '-c', prepare], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const holder = spawn('unshare', [...namespaces, 'sh', '-c', prepare], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
   const first = await Promise.race([once(holder.stdout, 'data'), once(holder, 'exit')]);
   if (String(first[0]).trim() !== 'ready') {
-    throw new AtelierError('failed_precondition', 'no namespaces can be made for the peers: run the bench as root');
+    throw new AtelierError(
+      'failed_precondition',
+      'no namespaces can be made for the peers: run the bench as root',
+    );
   }
   const pid = await insidePid(holder);
   return {

@@ -25,13 +25,25 @@ export const devcontainerFile = (image: string): string =>
 
 /** Gives the reference command line in the corner. */
 export function openDevcontainer(homeFolder: string, corner: Corner, podman: Podman): Devcontainer {
-  const main = join(dirname(fileURLToPath(import.meta.resolve('@devcontainers/cli/package.json'))), 'devcontainer.js');
+  const main = join(
+    dirname(fileURLToPath(import.meta.resolve('@devcontainers/cli/package.json'))),
+    'devcontainer.js',
+  );
   const userFolder = join(homeFolder, 'peers', 'devcontainer');
   mkdirSync(userFolder, { recursive: true });
   const command = (verb: string, folder: string, ...words: readonly string[]): Command => ({
     arguments: [
-      ...[...corner.enter, process.execPath, main, verb, '--docker-path', 'podman'],
-      ...['--user-data-folder', userFolder, '--workspace-folder', folder, ...words],
+      ...corner.enter,
+      process.execPath,
+      main,
+      verb,
+      '--docker-path',
+      'podman',
+      '--user-data-folder',
+      userFolder,
+      '--workspace-folder',
+      folder,
+      ...words,
     ],
     environment: podman.environment,
   });

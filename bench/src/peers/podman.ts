@@ -62,7 +62,7 @@ default_ulimits = ["nofile=${hardLimit('Max open files')}", "nproc=${hardLimit('
 
 [engine]
 cgroup_manager = "cgroupfs"
-events_logger = "none"
+events_logger = "file"
 runtime = "crun"
 
 [network]

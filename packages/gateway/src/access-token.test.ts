@@ -28,7 +28,9 @@ describe('an access token', () => {
   it('of another plane opens nothing, also in turn with one that does', async () => {
     const other = makeKey();
     const token = await signAccessToken(key.privatePem, claims, nowMs + 1000);
-    await expect(verifyAccessToken(other.publicDer, token, nowMs)).rejects.toMatchObject({ code: 'unauthenticated' });
+    await expect(verifyAccessToken(other.publicDer, token, nowMs)).rejects.toMatchObject({
+      code: 'unauthenticated',
+    });
     expect(await verifyAccessToken(key.publicDer, token, nowMs)).toEqual(claims);
   });
 
@@ -40,13 +42,17 @@ describe('an access token', () => {
     ['that is empty', () => ''],
   ])('%s is refused', async (_what, alter) => {
     const token = alter(await signAccessToken(key.privatePem, claims, nowMs + 1000));
-    await expect(verifyAccessToken(key.publicDer, token, nowMs)).rejects.toMatchObject({ code: 'unauthenticated' });
+    await expect(verifyAccessToken(key.publicDer, token, nowMs)).rejects.toMatchObject({
+      code: 'unauthenticated',
+    });
   });
 
   it('that does not say what it opens is refused', async () => {
     const unknown = { ...claims, scope: 'everything' as 'ops' };
     const token = await signAccessToken(key.privatePem, unknown, nowMs + 1000);
-    await expect(verifyAccessToken(key.publicDer, token, nowMs)).rejects.toThrow('does not say what it opens');
+    await expect(verifyAccessToken(key.publicDer, token, nowMs)).rejects.toThrow(
+      'does not say what it opens',
+    );
   });
 });
 

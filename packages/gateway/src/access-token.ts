@@ -9,7 +9,7 @@ import { jwtVerify, SignJWT } from 'jose';
 /** What a token opens: `ops` everything inside, `logs` only its logs. */
 export type AccessScope = 'ops' | 'logs';
 
-/** What a token says. */
+/** What a token says: which environment it opens, how far, and for whom it was made. */
 export interface AccessClaims {
   readonly environmentId: string;
   readonly scope: AccessScope;

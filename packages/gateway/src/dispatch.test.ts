@@ -78,10 +78,31 @@ describe('a call', () => {
 
   it.each([
     ['an unknown method', '/gitpod.v1.Nothing/At', '{}', 501, 'unimplemented', 'false'],
-    ['a body that is too large', method, `{"x":"${'x'.repeat(messageBytesMax)}"}`, 429, 'resource_exhausted', null],
+    [
+      'a body that is too large',
+      method,
+      `{"x":"${'x'.repeat(messageBytesMax)}"}`,
+      429,
+      'resource_exhausted',
+      null,
+    ],
     ['a body that is no JSON', method, '{', 400, 'invalid_argument', null],
-    ['a conflict', '/gitpod.v1.IdentityService/ExchangeToken', '{"exchangeToken":"x"}', 409, 'already_exists', 'false'],
-    ['a bug of ours', '/gitpod.v1.IdentityService/ExchangeToken', '{"exchangeToken":"bug"}', 500, 'internal', null],
+    [
+      'a conflict',
+      '/gitpod.v1.IdentityService/ExchangeToken',
+      '{"exchangeToken":"x"}',
+      409,
+      'already_exists',
+      'false',
+    ],
+    [
+      'a bug of ours',
+      '/gitpod.v1.IdentityService/ExchangeToken',
+      '{"exchangeToken":"bug"}',
+      500,
+      'internal',
+      null,
+    ],
   ])('with %s is answered as JSON', async (_what, path, body, status, code, retry) => {
     const response = await post(path, body);
     expect(response.status).toBe(status);
@@ -97,7 +118,9 @@ describe('a call', () => {
 describe('the host that a client asked for', () => {
   it.each(['localhost', 'LOCALHOST:80', '127.0.0.1', '[::1]:4711'])('%s is ours', async (host) => {
     const head = `POST ${method} HTTP/1.1\r\nhost: ${host}\r\ncontent-type: application/json\r\n`;
-    expect(await raw(`${head}connection: close\r\ncontent-length: 2\r\n\r\n{}`)).toContain('{"organizationId":"ours"}');
+    expect(await raw(`${head}connection: close\r\ncontent-length: 2\r\n\r\n{}`)).toContain(
+      '{"organizationId":"ours"}',
+    );
     expect((await overHttp2({ ':path': method, ':authority': host })).status).toBe(200);
   });
 
@@ -108,7 +131,9 @@ describe('the host that a client asked for', () => {
       expect(answer).toMatch(/^HTTP\/1.1 403 [^]*is not called/);
       if (host === '') return;
       // Node ends the stream of an authority that is none by itself.
-      const { status } = await overHttp2({ ':path': method, ':authority': host }).catch(() => ({ status: 403 }));
+      const { status } = await overHttp2({ ':path': method, ':authority': host }).catch(() => ({
+        status: 403,
+      }));
       expect(status).toBe(403);
     },
   );

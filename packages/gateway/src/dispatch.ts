@@ -78,7 +78,10 @@ export function createDispatcher(options: DispatchOptions): NodeHandler {
     const known = { ...request, contextValues: values ?? createContextValues() };
     if (handler?.methods.has(request.method)) return handler.run(known);
     if (options.fallback) return options.fallback(known);
-    throw new AtelierError('unimplemented', `${request.method} ${methodPath} is not implemented by this server`);
+    throw new AtelierError(
+      'unimplemented',
+      `${request.method} ${methodPath} is not implemented by this server`,
+    );
   }
 
   return (nodeRequest, nodeResponse) => {

@@ -2,7 +2,12 @@ import { generateKeyPairSync } from 'node:crypto';
 import { AtelierError, makeId, sleep } from '@atelier/api';
 import { systemClock, systemRandom } from '@atelier/api/system';
 import { PortService } from '@atelier/api/atelier/port';
-import { OutputStream, ProcessService, RunRequestSchema, type RunRequest } from '@atelier/api/atelier/process';
+import {
+  OutputStream,
+  ProcessService,
+  RunRequestSchema,
+  type RunRequest,
+} from '@atelier/api/atelier/process';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { Code, ConnectError, createClient, createRouterTransport, type Transport } from '@connectrpc/connect';
 import { createConnectTransport, createGrpcTransport } from '@connectrpc/connect-node';
@@ -61,7 +66,8 @@ async function* readLog(name: string, { offset, follow, signal }: Parameters<Env
   if (name !== 'task/build') throw new AtelierError('not_found', `there is no log ${name}`);
   try {
     yield written.subarray(offset);
-    while (follow && !signal.aborted) {
+    if (!follow) return;
+    while (!signal.aborted) {
       const more = await new Promise<string>((resolve) => {
         appended = resolve;
         signal.addEventListener('abort', () => resolve(''));
@@ -97,7 +103,11 @@ afterEach(() => gateway.close());
 const baseUrl = (environmentId = id): string => `${gateway.url}/environments/${environmentId}`;
 
 /** A transport of a client that comes with the token. */
-async function transportTo(environmentId = id, token?: string, options: { grpc?: boolean; http1?: boolean } = {}) {
+async function transportTo(
+  environmentId = id,
+  token?: string,
+  options: { grpc?: boolean; http1?: boolean } = {},
+) {
   const bearer = token ?? (await tokenFor(environmentId, 'ops'));
   const interceptors = [
     (next: (request: never) => Promise<unknown>) => (request: { header: Headers }) => {
@@ -120,12 +130,15 @@ const input = (text: string, end = false) =>
   ({ case: 'input', value: { data: Buffer.from(text), end } }) as const;
 
 describe('an environment behind the gateway', () => {
-  it.each([{}, { http1: true }, { grpc: true }])('answers a call (%o), which counts as work', async (options) => {
-    const client = createClient(ProcessService, await transportTo(id, undefined, options));
-    const { processes } = await client.listProcesses({});
-    expect(processes).toMatchObject([{ processId: 'one', pid: 42 }]);
-    expect(markActive).toHaveBeenCalledWith(id);
-  });
+  it.each([{}, { http1: true }, { grpc: true }])(
+    'answers a call (%o), which counts as work',
+    async (options) => {
+      const client = createClient(ProcessService, await transportTo(id, undefined, options));
+      const { processes } = await client.listProcesses({});
+      expect(processes).toMatchObject([{ processId: 'one', pid: 42 }]);
+      expect(markActive).toHaveBeenCalledWith(id);
+    },
+  );
 
   it('streams both ways at once over HTTP/2', async () => {
     const client = createClient(ProcessService, await transportTo());
@@ -204,9 +217,11 @@ describe('a token', () => {
 
   it('is needed for everything below an environment, and nothing is anywhere else', async () => {
     const statuses = await Promise.all(
-      [`${baseUrl()}/atelier.v1.ProcessService/ListProcesses`, `${baseUrl()}/logs/task/build`, gateway.url].map(
-        async (url) => (await fetch(url)).status,
-      ),
+      [
+        `${baseUrl()}/atelier.v1.ProcessService/ListProcesses`,
+        `${baseUrl()}/logs/task/build`,
+        gateway.url,
+      ].map(async (url) => (await fetch(url)).status),
     );
     expect(statuses).toEqual([401, 401, 404]);
   });

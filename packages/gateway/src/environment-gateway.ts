@@ -38,7 +38,7 @@ const logKey = createContextKey<string | undefined>(undefined, {
   description: 'name of the log that is read',
 });
 
-/** Opens the gateway. */
+/** Opens the gateway's port; the errors are those of `listen`. */
 export async function openEnvironmentGateway(
   options: EnvironmentGatewayOptions,
 ): Promise<EnvironmentGateway> {

@@ -20,7 +20,13 @@ const statuses: Readonly<Record<string, number>> = {
 };
 
 /** Codes whose status public clients would repeat a call for, though the same call cannot succeed. */
-const notToBeRepeated = new Set(['aborted', 'already_exists', 'resource_exhausted', 'unimplemented', 'data_loss']);
+const notToBeRepeated = new Set([
+  'aborted',
+  'already_exists',
+  'resource_exhausted',
+  'unimplemented',
+  'data_loss',
+]);
 
 /** Status for a code, as the Connect protocol has it; 500 for one that is not known. */
 export function httpStatusOf(code: string): number {

@@ -27,7 +27,11 @@ function dial({ port }: Listener): { socket: Socket; text(): string; ended: Prom
   let received = '';
   socket.on('data', (chunk) => (received += String(chunk)));
   socket.on('error', () => undefined);
-  return { socket, text: () => received, ended: new Promise((resolve) => socket.once('close', () => resolve())) };
+  return {
+    socket,
+    text: () => received,
+    ended: new Promise((resolve) => socket.once('close', () => resolve())),
+  };
 }
 
 function overHttp2({ url }: Listener, path: string): Promise<string> {
@@ -86,26 +90,31 @@ describe('one port', () => {
 });
 
 describe('a connection', () => {
-  it.each(['\0\0\0\0\0\0\0\0', 'garbage\r\n\r\n', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\ngarbage garbage', 'PRInce of garbage'])(
-    'that says %j is ended, and the next one is served',
-    async (garbage) => {
-      const listener = await start();
-      const { socket, ended } = dial(listener);
-      socket.write(garbage);
-      await ended;
-      expect(await overHttp1(listener, '/')).toBe('1.1 PUT /');
-    },
-  );
+  it.each([
+    '\0\0\0\0\0\0\0\0',
+    'garbage\r\n\r\n',
+    'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\ngarbage garbage',
+    'PRInce of garbage',
+  ])('that says %j is ended, and the next one is served', async (garbage) => {
+    const listener = await start();
+    const { socket, ended } = dial(listener);
+    socket.write(garbage);
+    await ended;
+    expect(await overHttp1(listener, '/')).toBe('1.1 PUT /');
+  });
 
-  it.each(['', 'P', 'PRI * HTTP/2', 'GET / HTTP/1.1\r\nhost: ', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0'])(
-    'that says %j and then nothing is cut',
-    async (start_) => {
-      const listener = await start({ headersTimeoutMs: 100 });
-      const { socket, ended } = dial(listener);
-      socket.write(start_);
-      await ended;
-    },
-  );
+  it.each([
+    '',
+    'P',
+    'PRI * HTTP/2',
+    'GET / HTTP/1.1\r\nhost: ',
+    'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0',
+  ])('that says %j and then nothing is cut', async (start_) => {
+    const listener = await start({ headersTimeoutMs: 100 });
+    const { socket, ended } = dial(listener);
+    socket.write(start_);
+    await ended;
+  });
 
   it('that was served and waits for more is not cut', async () => {
     const listener = await start({ headersTimeoutMs: 50, handle: () => undefined });

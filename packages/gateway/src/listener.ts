@@ -20,7 +20,7 @@ export interface ListenOptions {
   readonly headersTimeoutMs?: number;
 }
 
-/** An open port. */
+/** An open port, with the address that clients use. */
 export interface Listener {
   readonly host: string;
   readonly port: number;
@@ -45,7 +45,11 @@ export function ownHostNames(host: string): Set<string> {
 export async function listen(options: ListenOptions): Promise<Listener> {
   const { host, clock, headersTimeoutMs = headersTimeoutDefaultMs } = options;
   const http1 = createHttp1Server(
-    { headersTimeout: headersTimeoutMs, requestTimeout: 0, connectionsCheckingInterval: headersTimeoutMs / 2 },
+    {
+      headersTimeout: headersTimeoutMs,
+      requestTimeout: 0,
+      connectionsCheckingInterval: headersTimeoutMs / 2,
+    },
     options.handle,
   );
   const http2 = createHttp2Server({ settings: { maxConcurrentStreams: streamsMax } }, options.handle);

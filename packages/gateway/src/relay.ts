@@ -25,7 +25,13 @@ export function relayService(router: ConnectRouter, service: DescService, find: 
 function relayMethod(method: DescMethod, find: FindTransport): MethodImpl<DescMethod> {
   if (method.methodKind === 'unary') {
     return (async (request: MessageShape<DescMessage>, context: HandlerContext) => {
-      const call = find(context).unary(method as never, context.signal, undefined, undefined, request as never);
+      const call = find(context).unary(
+        method as never,
+        context.signal,
+        undefined,
+        undefined,
+        request as never,
+      );
       return (await call.catch(withoutMetadata)).message;
     }) as never;
   }

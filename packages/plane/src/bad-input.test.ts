@@ -34,49 +34,185 @@ const contextUrl = (url: string): unknown => ({
 
 describe('bad input is refused with words', () => {
   it.each<[method: string, body: unknown, answer: string]>([
-    [`${environment}/GetEnvironment`, { environmentId: unknownId }, ''],
-    [`${environment}/GetEnvironment`, { environmentId: 'one' }, ''],
-    [`${environment}/GetEnvironment`, {}, ''],
-    [`${environment}/GetEnvironment`, '{', ''],
-    [`${environment}/GetEnvironment`, '[]', ''],
-    [`${environment}/GetEnvironment`, { environmentId: 7 }, ''],
-    [`${environment}/GetEnvironment?token=x`, '[]', ''],
-    [`${environment}/ListEnvironments?token=x`, { pagination: 'x' }, ''],
-    [`${environment}/ListEnvironments?token=garbage`, {}, ''],
-    [`${environment}/ListEnvironments?pageSize=x`, {}, ''],
-    [`${environment}/ListEnvironments`, { pagination: { pageSize: 101 } }, ''],
-    [`${environment}/CreateEnvironment`, contextUrl('nonsense'), ''],
-    [`${environment}/CreateEnvironment`, contextUrl('ext::sh -c true'), ''],
-    [`${environment}/CreateEnvironment`, contextUrl('https://me:secret@example.test/'), ''],
-    [`${environment}/CreateEnvironment`, contextUrl('file://elsewhere/app'), ''],
-    [`${environment}/CreateEnvironment`, { name: 'x'.repeat(81) }, ''],
-    [`${environment}/CreateEnvironment`, { name: 'zero \0' }, ''],
-    [`${environment}/CreateEnvironment`, { spec: { desiredPhase: 'ENVIRONMENT_PHASE_DELETED' } }, ''],
-    [`${environment}/CreateEnvironment`, { spec: { ports: [{ port: 80 }] } }, ''],
-    [`${environment}/UpdateEnvironment`, { environmentId: unknownId, metadata: { name: '' } }, ''],
-    [`${environment}/StartEnvironment`, { environmentId: unknownId }, ''],
-    [`${environment}/CreateEnvironmentFromProject`, { projectId: unknownId }, ''],
-    [`${automation}/StartTask`, { id: unknownId }, ''],
-    [`${automation}/StartService`, { id: 'x' }, ''],
-    [`${automation}/StopTaskExecution`, { id: unknownId }, ''],
-    [`${automation}/UpsertAutomationsFile`, { environmentId: unknownId }, ''],
-    ['RunnerService/GetRunner', { runnerId: unknownId }, ''],
-    ['RunnerService/ParseContextURL', { contextUrl: 'nonsense' }, ''],
-    ['IdentityService/ExchangeToken', { exchangeToken: 'used' }, ''],
-    ['IdentityService/ExchangeToken', {}, ''],
-    ['ProjectService/ListProjects', {}, ''],
-    ['Nothing/At', {}, ''],
+    [
+      `${environment}/GetEnvironment`,
+      { environmentId: unknownId },
+      '404 not_found: environment 01900000-0000-7000-8000-000000000000 does not exist; "atelier ls" shows those that do',
+    ],
+    [
+      `${environment}/GetEnvironment`,
+      { environmentId: 'one' },
+      '400 invalid_argument: environment_id: must be a valid UUID',
+    ],
+    [`${environment}/GetEnvironment`, {}, '400 invalid_argument: environment_id: value is required'],
+    [
+      `${environment}/GetEnvironment`,
+      '{',
+      "400 invalid_argument: cannot decode message gitpod.v1.GetEnvironmentRequest from JSON: Expected property name or '}' in JSON at position 1 (line 1 column 2)",
+    ],
+    [
+      `${environment}/GetEnvironment`,
+      '[]',
+      '400 invalid_argument: cannot decode message gitpod.v1.GetEnvironmentRequest from JSON: Array(0)',
+    ],
+    [
+      `${environment}/GetEnvironment`,
+      { environmentId: 7 },
+      '400 invalid_argument: cannot decode field gitpod.v1.GetEnvironmentRequest.environment_id from JSON: expected string, got 7',
+    ],
+    [
+      `${environment}/GetEnvironment?token=x`,
+      '[]',
+      '400 invalid_argument: the request body must be a JSON object',
+    ],
+    [
+      `${environment}/ListEnvironments?token=x`,
+      { pagination: 'x' },
+      '400 invalid_argument: pagination must be a JSON object',
+    ],
+    [
+      `${environment}/ListEnvironments?token=garbage`,
+      {},
+      '400 invalid_argument: pagination.token is not a token of this list; begin again without a token',
+    ],
+    [
+      `${environment}/ListEnvironments?pageSize=x`,
+      {},
+      '400 invalid_argument: pageSize must be a whole number',
+    ],
+    [
+      `${environment}/ListEnvironments`,
+      { pagination: { pageSize: 101 } },
+      '400 invalid_argument: pagination.page_size: must be greater than or equal to 0 and less than or equal to 100',
+    ],
+    [
+      `${environment}/CreateEnvironment`,
+      contextUrl('nonsense'),
+      '400 invalid_argument: spec.content.initializer.specs[0].context_url.url: must be a valid URI',
+    ],
+    [
+      `${environment}/CreateEnvironment`,
+      contextUrl('ext::sh -c true'),
+      '400 invalid_argument: spec.content.initializer.specs[0].context_url.url: must be a valid URI',
+    ],
+    [
+      `${environment}/CreateEnvironment`,
+      contextUrl('https://me:secret@example.test/'),
+      '400 invalid_argument: https://example.test/ names no repository',
+    ],
+    [
+      `${environment}/CreateEnvironment`,
+      contextUrl('file://elsewhere/app'),
+      '400 invalid_argument: a file URL must name a folder of the runner: file:///folder',
+    ],
+    [
+      `${environment}/CreateEnvironment`,
+      { name: 'x'.repeat(81) },
+      '400 invalid_argument: name: must be at most 80 characters',
+    ],
+    [
+      `${environment}/CreateEnvironment`,
+      { name: 'zero \0' },
+      '400 invalid_argument: the text has a character that cannot be stored',
+    ],
+    [
+      `${environment}/CreateEnvironment`,
+      { spec: { desiredPhase: 'ENVIRONMENT_PHASE_DELETED' } },
+      '400 invalid_argument: spec.desired_phase of a new environment must be RUNNING or STOPPED',
+    ],
+    [
+      `${environment}/CreateEnvironment`,
+      { spec: { ports: [{ port: 80 }] } },
+      '400 invalid_argument: spec.ports[0].port: must be greater than or equal to 1024 and less than or equal to 65535; spec.ports[0].name: must be at least 1 characters',
+    ],
+    [
+      `${environment}/UpdateEnvironment`,
+      { environmentId: unknownId, metadata: { name: '' } },
+      '404 not_found: environment 01900000-0000-7000-8000-000000000000 does not exist; "atelier ls" shows those that do',
+    ],
+    [
+      `${environment}/StartEnvironment`,
+      { environmentId: unknownId },
+      '404 not_found: environment 01900000-0000-7000-8000-000000000000 does not exist; "atelier ls" shows those that do',
+    ],
+    [
+      `${environment}/CreateEnvironmentFromProject`,
+      { projectId: unknownId },
+      '501 unimplemented: gitpod.v1.EnvironmentService.CreateEnvironmentFromProject is not implemented',
+    ],
+    [
+      `${automation}/StartTask`,
+      { id: unknownId },
+      '404 not_found: task 01900000-0000-7000-8000-000000000000 does not exist',
+    ],
+    [`${automation}/StartService`, { id: 'x' }, '400 invalid_argument: id: must be a valid UUID'],
+    [
+      `${automation}/StopTaskExecution`,
+      { id: unknownId },
+      '404 not_found: task execution 01900000-0000-7000-8000-000000000000 does not exist',
+    ],
+    [
+      `${automation}/UpsertAutomationsFile`,
+      { environmentId: unknownId },
+      '404 not_found: environment 01900000-0000-7000-8000-000000000000 does not exist; "atelier ls" shows those that do',
+    ],
+    [
+      'RunnerService/GetRunner',
+      { runnerId: unknownId },
+      '404 not_found: runner 01900000-0000-7000-8000-000000000000 does not exist',
+    ],
+    [
+      'RunnerService/ParseContextURL',
+      { contextUrl: 'nonsense' },
+      '400 invalid_argument: context_url: must be a valid URI',
+    ],
+    [
+      'IdentityService/ExchangeToken',
+      { exchangeToken: 'used' },
+      '401 unauthenticated: the exchange token was used already, has ended, or never was',
+    ],
+    ['IdentityService/ExchangeToken', {}, '400 invalid_argument: exchange_token is empty'],
+    [
+      'ProjectService/ListProjects',
+      {},
+      '501 unimplemented: POST /gitpod.v1.ProjectService/ListProjects is not implemented by this server',
+    ],
+    ['Nothing/At', {}, '501 unimplemented: POST /gitpod.v1.Nothing/At is not implemented by this server'],
   ])('%s %j', async (method, body, answer) => {
     expect(await call(method, typeof body === 'string' ? body : JSON.stringify(body))).toBe(answer);
   });
 
   it.each<[what: string, headers: Record<string, string>, answer: string]>([
-    ['no token', { authorization: '' }, ''],
-    ['a wrong token', { authorization: 'Bearer wrong' }, ''],
-    ['another scheme', { authorization: 'Basic eDp5' }, ''],
-    ['an origin', { origin: 'http://localhost:3000' }, ''],
-    ['a long idempotency key', { 'atelier-idempotency-key': 'x'.repeat(201) }, ''],
-    ['an empty idempotency key', { 'atelier-idempotency-key': '' }, ''],
+    [
+      'no token',
+      { authorization: '' },
+      '401 unauthenticated: a bearer token is needed: Authorization: Bearer <token>',
+    ],
+    [
+      'a wrong token',
+      { authorization: 'Bearer wrong' },
+      '401 unauthenticated: the bearer token is not known here',
+    ],
+    [
+      'another scheme',
+      { authorization: 'Basic eDp5' },
+      '401 unauthenticated: a bearer token is needed: Authorization: Bearer <token>',
+    ],
+    [
+      'an origin',
+      { origin: 'http://localhost:3000' },
+      '403 permission_denied: calls from web pages of another origin are not accepted',
+    ],
+    [
+      'a long idempotency key',
+      { 'atelier-idempotency-key': 'x'.repeat(201) },
+      '400 invalid_argument: the header atelier-idempotency-key must have 1 to 200 characters',
+    ],
+    [
+      'an empty idempotency key',
+      { 'atelier-idempotency-key': '' },
+      '400 invalid_argument: the header atelier-idempotency-key must have 1 to 200 characters',
+    ],
   ])('%s', async (_what, headers, answer) => {
     expect(await call(`${environment}/CreateEnvironment`, '{}', headers)).toBe(answer);
   });

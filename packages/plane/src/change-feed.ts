@@ -49,9 +49,7 @@ export function createChangeFeed({
     if (reading || stopped) return;
     reading = true;
     try {
-      while (again && !stopped) {
-        again = await readOnce(store);
-      }
+      while (again) again = await readOnce(store);
     } catch (error) {
       log('changes could not be read; trying again', { error: String(error) });
       clock.timer(retryMs, () => void read());
@@ -60,14 +58,14 @@ export function createChangeFeed({
     }
   }
 
-  /** Everything new; true when there was a wake-up meanwhile. */
+  /** Everything new; true when there was a wake-up meanwhile, and somebody still wants to know. */
   async function readOnce(from: Store): Promise<boolean> {
     again = false;
     const batch = await from.changesSince(cursor, {});
     cursor = batch.revision;
     if (batch.resync) for (const watcher of watchers) watcher.close();
     for (const change of batch.changes) for (const watcher of watchers) watcher.offer(change);
-    return again;
+    return again && !stopped;
   }
 
   return {

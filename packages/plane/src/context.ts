@@ -15,7 +15,7 @@ export interface PlaneContext {
   readonly log: (message: string, facts?: Record<string, unknown>) => void;
 }
 
-/** A new id. */
+/** Makes a new id, which sorts by the time of its making. */
 export function newId(context: Pick<PlaneContext, 'clock' | 'random'>): string {
   return makeId(context.clock.nowMs(), context.random);
 }

@@ -3,10 +3,12 @@
  * oracle that does not find them is blind; the tests prove that none is.
  */
 import type { Driver, Instance } from '@atelier/driver';
+import type { LedgerStorage } from '@atelier/runner';
 import type { RunnerDefect } from './processes/runner-host.ts';
+import type { World } from './world/world.ts';
 
-/** How late a write is that was reported as done. */
-const lateMs = 60_000;
+/** How long after its acknowledgement a change is written. */
+const lateMs = 10 * 60_000;
 
 /** A defect and the oracles of which one has to find it. */
 export interface PlantedDefect {
@@ -22,6 +24,20 @@ function withInstances(driver: Driver, changed: Partial<Driver['instances']>): D
 function alwaysRunning(instance: Instance): Instance {
   if (instance.state === 'running') return instance;
   return { name: instance.name, state: 'running', process: { pid: 2, startTime: '0' } };
+}
+
+/** Writes the new revision with the old environments at once, and the environments late. */
+function acknowledgedTooEarly(ledger: LedgerStorage, { clock }: World): LedgerStorage {
+  return {
+    ...ledger,
+    async write(text) {
+      const before = JSON.parse((await ledger.read()) ?? text) as { desired: object };
+      const now = JSON.parse(text) as { desired: { revision?: string } };
+      const desired = { ...before.desired, revision: now.desired.revision };
+      await ledger.write(JSON.stringify({ ...now, desired }));
+      clock.timer(lateMs, () => void ledger.write(text).catch(() => {}));
+    },
+  };
 }
 
 /** Every planted defect. */
@@ -57,16 +73,9 @@ export const plantedDefects: readonly PlantedDefect[] = [
     },
   },
   {
-    name: 'the ledger is written after it was acknowledged and acted on',
+    name: 'a change is acknowledged in the ledger before it is written there',
     oracles: ['settled means true', 'every phase ends', 'nothing is forgotten', 'deleted leaves nothing'],
-    defect: {
-      ledger: (ledger, { clock }) => ({
-        ...ledger,
-        async write(text) {
-          clock.timer(lateMs, () => void ledger.write(text).catch(() => {}));
-        },
-      }),
-    },
+    defect: { ledger: acknowledgedTooEarly },
   },
   {
     name: 'content is made anew with every start',

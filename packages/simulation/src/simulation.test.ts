@@ -81,7 +81,7 @@ describe('a rough world', () => {
 describe('a planted defect', () => {
   // Accidents make defects show; single faults would only hide them behind retries.
   const calmer = { driverError: 0, driverFinalError: 0, driverDelay: 0, diskError: 0 };
-  const faults = { ...roughWorld, ...calmer, instanceDeath: 0.5 };
+  const faults = { ...roughWorld, ...calmer, instanceDeath: 0.5, runnerCrashMeanMs: 6 * 60_000 };
 
   it.each(plantedDefects)('is found: $name', async ({ defect, oracles }) => {
     for (let seed = 1; seed <= seedsMax; seed += 1) {

@@ -5,7 +5,7 @@ import { dirname } from 'node:path';
 import { promisify } from 'node:util';
 import { AtelierError } from '@atelier/api';
 
-/** The server's user. */
+/** The user that the server runs as, by its numbers. */
 export interface ServerUser {
   readonly uid: number;
   readonly gid: number;

@@ -128,12 +128,16 @@ describe('the embedded server', () => {
 
   it('begins with the prepared data folder of the cache', async ({ skip }) => {
     await start(kept);
-    const templates = (await readdir(cacheFolder).catch(() => [])).filter((name) => /^postgresql-data-[\d.a-z-]+$/.test(name));
+    const templates = (await readdir(cacheFolder).catch(() => [])).filter((name) =>
+      /^postgresql-data-[\d.a-z-]+$/.test(name),
+    );
     if (templates.length === 0) skip(`${cacheFolder} cannot be written by this user`);
     const made = (path: string) => readFile(join(path, 'global', 'pg_control'));
     const identifier = (control: Buffer) => control.readBigUInt64LE(0);
     const own = identifier(await made(join(kept, 'data')));
-    const cached = await Promise.all(templates.map(async (name) => identifier(await made(join(cacheFolder, name)))));
+    const cached = await Promise.all(
+      templates.map(async (name) => identifier(await made(join(cacheFolder, name)))),
+    );
     expect(cached).toContain(own);
   });
 

@@ -25,7 +25,7 @@ import {
   type Runner,
 } from '@atelier/api/gitpod/runner';
 
-/** An organization. */
+/** An organization: everything else belongs to one. */
 export interface OrganizationRecord {
   readonly id: string;
   readonly name: string;
@@ -53,7 +53,7 @@ export interface SettingRecord {
   readonly [key: string]: string;
 }
 
-/** Values by kind. */
+/** The type of the value of each kind. */
 export interface KindValues {
   organization: OrganizationRecord;
   user: UserRecord;
@@ -67,7 +67,7 @@ export interface KindValues {
   taskExecution: TaskExecution;
 }
 
-/** A kind of row. */
+/** A kind of row: the noun that its value is about. */
 export type Kind = keyof KindValues;
 
 /** The value of a kind. */

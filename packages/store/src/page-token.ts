@@ -16,7 +16,12 @@ export function encodePageToken(position: PagePosition): string {
 export function decodePageToken(token: string): PagePosition {
   try {
     const parsed: unknown = JSON.parse(Buffer.from(token, 'base64url').toString('utf8'));
-    if (Array.isArray(parsed) && parsed.length === 2 && typeof parsed[0] === 'string' && typeof parsed[1] === 'string') {
+    if (
+      Array.isArray(parsed) &&
+      parsed.length === 2 &&
+      typeof parsed[0] === 'string' &&
+      typeof parsed[1] === 'string'
+    ) {
       return { sortKey: parsed[0], id: parsed[1] };
     }
   } catch {

@@ -27,7 +27,7 @@ export interface ResourceTable {
 /** A record of {@link ResourceTable} as read. */
 export type ResourceRecord = Selectable<ResourceTable>;
 
-/** All tables. */
+/** All tables, by the names that they have in the database. */
 export interface Database {
   resources: ResourceTable;
   horizon: { pruned_revision: Revision };

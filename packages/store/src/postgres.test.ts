@@ -93,7 +93,10 @@ describe('a lost connection', () => {
     const subscription = await store.subscribe(wake);
     const name = new URL(url).pathname.slice(1);
     await queried(embedded.url, `alter database ${name} allow_connections false`);
-    await queried(embedded.url, `select pg_terminate_backend(pid) from pg_stat_activity where datname = '${name}'`);
+    await queried(
+      embedded.url,
+      `select pg_terminate_backend(pid) from pg_stat_activity where datname = '${name}'`,
+    );
     await vi.waitFor(() => expect(redials).toHaveLength(1));
     for (let failed = 1; failed <= 3; failed += 1) {
       redials[failed - 1]?.();
@@ -115,7 +118,10 @@ describe('a lost connection', () => {
     const subject = await makeStoreSubject(embedded);
     const { id } = await makeEnvironment(subject.store);
     const name = new URL(subject.url).pathname.slice(1);
-    await queried(embedded.url, `select pg_terminate_backend(pid) from pg_stat_activity where datname = '${name}'`);
+    await queried(
+      embedded.url,
+      `select pg_terminate_backend(pid) from pg_stat_activity where datname = '${name}'`,
+    );
     await vi.waitFor(async () => expect((await subject.store.get('environment', id))?.id).toBe(id));
     await subject.close();
   });

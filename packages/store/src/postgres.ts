@@ -195,7 +195,9 @@ class PostgresStore implements Store {
           delete from resources where data is null and revision <= ${String(revision)}::bigint returning revision
         )
         update horizon
-        set pruned_revision = greatest(pruned_revision, (select max(revision) from dropped))`.execute(transaction);
+        set pruned_revision = greatest(pruned_revision, (select max(revision) from dropped))`.execute(
+        transaction,
+      );
     });
   }
 

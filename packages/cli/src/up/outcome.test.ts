@@ -1,3 +1,4 @@
+import { StepPhase } from '@atelier/api/atelier/environment_detail';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import {
   EnvironmentPhase,
@@ -30,6 +31,11 @@ const running: Status = {
   automationsFile: { phase: ContentPhase.READY, automationsFilePresence: Presence.DISCOVERED },
   detail: { boot: 'b1' },
 };
+
+function withCommand(name: string, phase: StepPhase): Status {
+  const message = phase === StepPhase.FAILED ? 'exited with code 3' : '';
+  return { ...running, detail: { boot: 'b1', steps: [{ name: `lifecycle/${name}`, phase, message }] } };
+}
 
 function viewOf(
   status: Status,
@@ -143,6 +149,12 @@ describe('outcomeOf', () => {
       }),
       'environment guestbook runs in recovery: build failed',
       'atelier shell guestbook  (mend the configuration inside)',
+    ],
+    [
+      'a life-cycle command failed',
+      viewOf(withCommand('postCreateCommand', StepPhase.FAILED)),
+      'environment guestbook runs, but postCreateCommand failed: exited with code 3',
+      'atelier logs guestbook postCreateCommand',
     ],
     [
       'the automations file is wrong',

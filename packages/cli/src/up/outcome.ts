@@ -1,4 +1,5 @@
 /** When `up` has nothing to wait for any more, and what came of it. Pure. */
+import { StepPhase, type StepStatus } from '@atelier/api/atelier/environment_detail';
 import type { AutomationTrigger } from '@atelier/api/gitpod/automation_trigger';
 import {
   EnvironmentPhase,
@@ -46,6 +47,9 @@ export function outcomeOf(view: EnvironmentView): UpOutcome | undefined {
   }
   if (status.phase !== EnvironmentPhase.RUNNING) return undefined;
   if (status.devcontainer?.phase === DevContainerPhase.FAILED) return recovery(environment, name);
+  const lifecycle = lifecycleOf(environment);
+  if (lifecycle.isUnderWay) return undefined;
+  if (lifecycle.failed) return lifecycleFailure(lifecycle.failed, name);
   return automationsOutcome(view, environment, name);
 }
 
@@ -60,6 +64,35 @@ function recovery({ status }: Environment, name: string): UpOutcome {
       `atelier up --rebuild --name ${name}`,
     ],
   };
+}
+
+/** Commands that prepare the dev container and end; those of each start may run for as long as they like. */
+const preparing = new Set(['onCreateCommand', 'updateContentCommand', 'postCreateCommand']);
+
+function lifecycleOf({ status }: Environment): { isUnderWay: boolean; failed: StepStatus | undefined } {
+  const steps = status?.detail?.steps.filter(({ name }) => name.startsWith('lifecycle/')) ?? [];
+  const isUnderWay = steps.some(
+    ({ name, phase }) =>
+      preparing.has(commandOf(name)) && (phase === StepPhase.PENDING || phase === StepPhase.RUNNING),
+  );
+  return { isUnderWay, failed: steps.find(({ phase }) => phase === StepPhase.FAILED) };
+}
+
+function lifecycleFailure({ name: step, message }: StepStatus, name: string): UpOutcome {
+  const command = commandOf(step);
+  return {
+    kind: 'failed',
+    message: `environment ${name} runs, but ${command} failed${because(message)}`,
+    advice: [
+      `atelier logs ${name} ${command}`,
+      `atelier shell ${name}`,
+      `atelier up --rebuild --name ${name}`,
+    ],
+  };
+}
+
+function commandOf(step: string): string {
+  return step.slice('lifecycle/'.length);
 }
 
 function automationsOutcome(

@@ -1,6 +1,7 @@
 /** Writes what an automations file asks for: services and tasks are made, changed and removed by reference. */
 import {
   ServicePhase,
+  TaskSchema,
   type AutomationsFile,
   type Service,
   type ServiceMetadata,
@@ -12,6 +13,7 @@ import {
 import type { Subject } from '@atelier/api/gitpod/subject';
 import { planUpsert, type DeclarationChanges } from '@atelier/reconcile';
 import type { Row } from '@atelier/store';
+import { create } from '@bufbuild/protobuf';
 import { newId, type PlaneContext } from '../context.ts';
 import { makeService, makeTask } from './records.ts';
 import { rowsOf } from './start.ts';
@@ -40,8 +42,7 @@ export async function upsertAutomationsFile(
   );
   const upsert = { plane, environment, creator };
   const updatedServiceIds = await writeServices(upsert, plan.services);
-  const updatedTaskIds = await writeTasks(upsert, plan.tasks);
-  await writeTaskDependencies(upsert, file);
+  const updatedTaskIds = await writeTasks(upsert, plan.tasks, file, tasks);
   return { updatedServiceIds, updatedTaskIds };
 }
 
@@ -96,42 +97,42 @@ function stopAndDelete(service: Service): Service | undefined {
   return service;
 }
 
+/**
+ * Tasks name each other by reference in the file and by id in the API. The ids are chosen first, so that no
+ * task is there for a moment without what it depends on: a trigger could fire in that moment.
+ */
 async function writeTasks(
   upsert: Upsert,
   changes: DeclarationChanges<TaskMetadata, TaskSpec>,
+  file: AutomationsFile,
+  existing: readonly Row<'task'>[],
 ): Promise<string[]> {
   const { plane, environment } = upsert;
-  const ids: string[] = [];
-  for (const { metadata, spec } of changes.create) {
-    const facts = factsOf(upsert);
-    ids.push(facts.id);
+  const made = changes.create.map((declaration) => ({ ...declaration, facts: factsOf(upsert) }));
+  const idByReference = new Map([
+    ...existing.map(({ id, value }) => [value.metadata?.reference ?? '', id] as const),
+    ...made.map(({ metadata, facts }) => [metadata.reference, facts.id] as const),
+  ]);
+  const dependsOnOf = (reference = ''): string[] | undefined =>
+    file.tasks[reference]?.dependsOn.flatMap((each) => (file.tasks[each] && idByReference.get(each)) ?? []);
+  for (const { metadata, spec, facts } of made) {
     await plane.store.create('task', {
       id: facts.id,
       organizationId: environment.organizationId,
       environmentId: environment.id,
       name: { owner: environment.id, text: metadata.reference },
-      value: makeTask(facts, metadata, spec),
+      value: makeTask(facts, metadata, spec, dependsOnOf(metadata.reference)),
     });
   }
-  for (const { id, metadata, spec } of changes.update) {
-    ids.push(id);
-    await plane.store.update('task', id, (task) => ({ ...task, metadata, spec }));
+  const updates = new Map(changes.update.map((update) => [update.id, update]));
+  for (const { id, value } of existing) {
+    const { metadata = value.metadata, spec = value.spec } = updates.get(id) ?? {};
+    const dependsOn = dependsOnOf(value.metadata?.reference) ?? value.dependsOn;
+    if (!updates.has(id) && value.dependsOn.join() === dependsOn.join()) continue;
+    await plane.store.update('task', id, (task) =>
+      create(TaskSchema, { ...task, metadata, spec, dependsOn } as Task),
+    );
   }
   for (const { id } of changes.remove) await plane.store.delete('task', id);
-  return ids;
-}
-
-/** Tasks name each other by reference in the file and by id in the API: known only after all are made. */
-async function writeTaskDependencies({ plane, environment }: Upsert, file: AutomationsFile): Promise<void> {
-  const tasks = await rowsOf(plane.store, 'task', environment.id);
-  const idOf = (reference: string): string[] =>
-    tasks.filter(({ value }) => value.metadata?.reference === reference).map(({ id }) => id);
-  for (const { id, value } of tasks) {
-    const entry = file.tasks[value.metadata?.reference ?? ''];
-    if (!entry) continue;
-    const dependsOn = entry.dependsOn.flatMap(idOf);
-    const same = (task: Task): boolean => task.dependsOn.join() === dependsOn.join();
-    if (!same(value))
-      await plane.store.update('task', id, (task) => (same(task) ? undefined : { ...task, dependsOn }));
-  }
+  return [...made.map(({ facts }) => facts.id), ...updates.keys()];
 }

@@ -100,13 +100,13 @@ export function createEnvironmentController(plane: PlaneContext, feed: ChangeFee
 async function pass(plane: PlaneContext, id: string): Promise<Outcome> {
   const row = await plane.store.get('environment', id);
   if (!row) return { kind: 'settled' };
-  const { metadata, spec, status } = row.value;
+  const { metadata, spec } = row.value;
   if ((metadata?.runnerId ?? '') === '') {
     if (spec?.desiredPhase !== EnvironmentPhase.DELETED) return place(plane, row);
     await plane.store.delete('environment', id);
     return { kind: 'settled' };
   }
-  if (status?.machine?.timeout && spec?.desiredPhase === EnvironmentPhase.RUNNING) {
+  if (isIdleStop(row.value)) {
     await takeOverStop(plane, row);
     return { kind: 'settled' };
   }
@@ -184,10 +184,18 @@ function explainWaiting(environment: Environment, plan: Waiting, nowMs: number):
   return environment;
 }
 
+/** The runner ends this very run for idleness; a start that was asked for since is another run. */
+function isIdleStop({ spec, status }: Environment): boolean {
+  const { timeout = '', session = '' } = status?.machine ?? {};
+  return (
+    timeout !== '' && spec?.desiredPhase === EnvironmentPhase.RUNNING && spec.machine?.session === session
+  );
+}
+
 /** The runner has decided that the environment is idle: now the desired phase says so too. */
 async function takeOverStop(plane: PlaneContext, row: Row<'environment'>): Promise<void> {
   await plane.store.update('environment', row.id, (environment) => {
-    if (!environment.status?.machine?.timeout) return undefined;
+    if (!isIdleStop(environment)) return undefined;
     return desire(environment, EnvironmentPhase.STOPPED, '', plane.clock.nowMs()) ? environment : undefined;
   });
 }

@@ -169,12 +169,15 @@ describe('what a runner reports', () => {
     const { id, runner } = await placed();
     runner.report(id, { status: runningStatus() });
     const idle = statusOf(MachinePhase.STOPPING);
-    if (idle.machine) idle.machine.timeout = 'nobody worked for 30 minutes';
+    const session = runner.desired.get(id)?.environment?.spec?.machine?.session ?? '';
+    Object.assign(idle.machine ?? {}, { timeout: 'nobody worked for 30 minutes', session });
     runner.report(id, { status: idle });
     await until(async () =>
       expect((await environment(id))?.spec?.desiredPhase).toBe(EnvironmentPhase.STOPPED),
     );
     await environments().startEnvironment({ environmentId: id });
+    // The runner has not heard of it yet: what it says is about the run before.
+    runner.report(id, { status: idle });
     runner.report(id, { status: runningStatus('second') });
     await until(async () => expect((await environment(id))?.status?.phase).toBe(EnvironmentPhase.RUNNING));
   });

@@ -16,7 +16,7 @@ import type { Principal } from '../identity/principal.ts';
 import { createPlane, type Plane } from '../plane.ts';
 import { FakeRunner, type Dial } from './fake-runner.ts';
 
-/** A plane for a test. */
+/** A plane for a test, with whatever a test looks at. */
 export interface TestPlane {
   readonly plane: Plane;
   readonly store: Store;
@@ -40,7 +40,7 @@ export interface TestPlane {
   stop(): Promise<void>;
 }
 
-/** Starts it. */
+/** Starts a plane on an emptied database of the server, with its tokens in a temporary folder. */
 export async function startTestPlane(server: TestServer, clock: Clock = systemClock): Promise<TestPlane> {
   const subject = await makeStoreSubject(server);
   const folder = await makeOpenFolder();
@@ -65,7 +65,16 @@ export async function startTestPlane(server: TestServer, clock: Clock = systemCl
     client(RunnerLinkService, runnerToken).sync(requests, { signal });
   const inProcess: Dial = (requests, signal) => plane.link.sync(requests, runner, signal);
   return {
-    ...{ plane, store, url: listener.url, token, runnerId: runner.id, user, runner, folder, logged, client },
+    plane,
+    store,
+    url: listener.url,
+    token,
+    runnerId: runner.id,
+    user,
+    runner,
+    folder,
+    logged,
+    client,
     connect({ moves = false, overPort: port = false, ...hello } = {}) {
       const fake = new FakeRunner(port ? overPort : inProcess, { runnerId: runner.id, ...hello }, { moves });
       runners.push(fake);

@@ -1,7 +1,14 @@
 /** Cases of changesSince, tombstones and prune. */
 import { describe, expect, it } from 'vitest';
 import type { Change, Changes, Store } from '../store.ts';
-import { counted, freshId, makeEnvironment, makeService, organizationId, type StoreSubject } from './subject.ts';
+import {
+  counted,
+  freshId,
+  makeEnvironment,
+  makeService,
+  organizationId,
+  type StoreSubject,
+} from './subject.ts';
 
 const writers = 6;
 const writesEach = 20;
@@ -39,7 +46,14 @@ export function changeCases(subject: () => StoreSubject): void {
       await store().delete('service', service.id);
       const revision = await store().revision();
       const { id } = service;
-      const gone = { type: 'deleted', kind: 'service', id, organizationId, environmentId: environment.id, revision };
+      const gone = {
+        type: 'deleted',
+        kind: 'service',
+        id,
+        organizationId,
+        environmentId: environment.id,
+        revision,
+      };
       expect((await store().changesSince(cursor, {})).changes).toEqual([gone]);
     });
 
@@ -69,7 +83,7 @@ export function changeCases(subject: () => StoreSubject): void {
       let cursor = 0n;
       let writing = true;
       const watch = async (): Promise<void> => {
-        for (let last = false; !last; ) {
+        for (let last = false; !last;) {
           last = !writing;
           const batch = await replica.changesSince(cursor, {});
           take(told, batch, cursor);

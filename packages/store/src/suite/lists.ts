@@ -1,5 +1,4 @@
 /** Cases of list: filters, search, order, count and pages. */
-import { EnvironmentPhase } from '@atelier/api/gitpod/environment';
 import { describe, expect, it } from 'vitest';
 import type { Query, Row, Store } from '../store.ts';
 import { expectCode, freshId, makeEnvironment, makeService, type StoreSubject } from './subject.ts';
@@ -16,19 +15,19 @@ export function listCases(subject: () => StoreSubject): void {
   describe('a list', () => {
     it('holds only rows that meet all conditions', async () => {
       const other = 'another organization';
-      const running = { status: { phase: EnvironmentPhase.RUNNING } };
-      const one = await makeEnvironment(store(), { ...running, metadata: { runnerId: 'east' } });
+      const metadata = { projectId: 'app' };
+      const one = await makeEnvironment(store(), { metadata: { ...metadata, runnerId: 'east' } });
       const two = await makeEnvironment(store(), { metadata: { runnerId: 'east' } });
       const three = await makeEnvironment(store(), { metadata: { runnerId: 'west' } });
-      const foreign = await makeEnvironment(store(), running, { organizationId: other });
+      const foreign = await makeEnvironment(store(), { metadata }, { organizationId: other });
       expect(await idsOf({ organizationId: other })).toEqual([foreign.id]);
       expect(await idsOf({ attributes: { runnerId: ['east'] } })).toEqual([one.id, two.id]);
-      expect(await idsOf({ attributes: { runnerId: ['east', 'west'], phase: [] } })).toEqual([
+      expect(await idsOf({ attributes: { runnerId: ['east', 'west'], projectId: [] } })).toEqual([
         one.id,
         two.id,
         three.id,
       ]);
-      expect(await idsOf({ attributes: { runnerId: ['east'], phase: ['RUNNING'] } })).toEqual([one.id]);
+      expect(await idsOf({ attributes: { runnerId: ['east'], projectId: ['app'] } })).toEqual([one.id]);
       expect(await idsOf({ attributes: { runnerId: [''] } })).toEqual([foreign.id]);
       expect(await idsOf({ ids: [three.id, one.id, freshId()] })).toEqual([one.id, three.id]);
       const service = await makeService(store(), two.id);
@@ -55,7 +54,8 @@ export function listCases(subject: () => StoreSubject): void {
     });
 
     it('is in the order of creation, or of an attribute, either way round', async () => {
-      const at = (name: string, nowMs: number) => makeEnvironment(store(), { metadata: { name } }, { id: freshId(nowMs) });
+      const at = (name: string, nowMs: number) =>
+        makeEnvironment(store(), { metadata: { name } }, { id: freshId(nowMs) });
       const [old, middle, young] = [await at('b', 1_000), await at('B', 2_000_000), await at('a', 3e12)];
       const [first, second, third] = [old.id, middle.id, young.id];
       expect(await idsOf({})).toEqual([first, second, third]);
@@ -64,7 +64,10 @@ export function listCases(subject: () => StoreSubject): void {
       expect(await idsOf({ sort: { by: 'name', order: 'descending' } })).toEqual([first, third, second]);
       expect(await idsOf({ createdBeforeMs: 2_000_000 })).toEqual([first]);
       expect(await idsOf({ createdBeforeMs: 2_000_001 })).toEqual([first, second]);
-      await expectCode(store().list('environment', { sort: { by: "n'", order: 'ascending' } }), 'invalid_argument');
+      await expectCode(
+        store().list('environment', { sort: { by: "n'", order: 'ascending' } }),
+        'invalid_argument',
+      );
     });
 
     it('has 25 rows on a page, at most 100, and counts all that match', async () => {

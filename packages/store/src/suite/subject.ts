@@ -22,7 +22,7 @@ export type StoreFactory = () => Promise<StoreSubject>;
 /** An organization for the rows of the cases. */
 export const organizationId = '01900000-0000-7000-8000-00000000000a';
 
-/** A new id. */
+/** Makes a new id, for a row that was created at `nowMs`. */
 export function freshId(nowMs: number = systemClock.nowMs()): string {
   return makeId(nowMs, systemRandom);
 }

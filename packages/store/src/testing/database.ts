@@ -38,7 +38,11 @@ export async function makeOpenFolder(): Promise<string> {
 /** Atelier's own server in a temporary folder. */
 export async function startEmbeddedTestServer(): Promise<TestServer> {
   const folder = await makeOpenFolder();
-  const server = await startEmbeddedPostgres({ folder: join(folder, 'postgres'), clock: systemClock, cacheFolder });
+  const server = await startEmbeddedPostgres({
+    folder: join(folder, 'postgres'),
+    clock: systemClock,
+    cacheFolder,
+  });
   // A test survives no crash of the machine: it need not wait for the disk.
   await query(server.url, 'alter system set fsync = off');
   await query(server.url, 'select pg_reload_conf()');
@@ -50,7 +54,9 @@ export async function startEmbeddedTestServer(): Promise<TestServer> {
 
 /** Debian's server over TCP, with a password and a collation that is not byte order; undefined when it is not installed. */
 export async function startDebianTestServer(): Promise<TestServer | undefined> {
-  const versions = (await readdir('/usr/lib/postgresql').catch(() => [])).toSorted((a, b) => Number(a) - Number(b));
+  const versions = (await readdir('/usr/lib/postgresql').catch(() => [])).toSorted(
+    (a, b) => Number(a) - Number(b),
+  );
   const newest = versions.at(-1);
   if (newest === undefined) return undefined;
   const binaries = join('/usr/lib/postgresql', newest, 'bin');
@@ -63,9 +69,19 @@ export async function startDebianTestServer(): Promise<TestServer | undefined> {
   const login = ['-U', 'tester', '--auth=scram-sha-256', `--pwfile=${join(folder, 'password')}`];
   await run(join(binaries, 'initdb'), ['-D', data, '--no-sync', ...login, ...locale], { cwd: '/', ...owner });
   const port = await freePort();
-  const settings = ['listen_addresses=127.0.0.1', `port=${port}`, `unix_socket_directories=${folder}`, 'fsync=off', 'full_page_writes=off'];
+  const settings = [
+    'listen_addresses=127.0.0.1',
+    `port=${port}`,
+    `unix_socket_directories=${folder}`,
+    'fsync=off',
+    'full_page_writes=off',
+  ];
   const flags = settings.flatMap((setting) => ['-c', setting]);
-  const child = spawn(join(binaries, 'postgres'), ['-D', data, ...flags], { cwd: '/', stdio: 'ignore', ...owner });
+  const child = spawn(join(binaries, 'postgres'), ['-D', data, ...flags], {
+    cwd: '/',
+    stdio: 'ignore',
+    ...owner,
+  });
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   const url = `postgresql://tester:a%20password@127.0.0.1:${port}/postgres`;
   await waitUntilReady(url);
@@ -148,7 +164,8 @@ async function waitUntilReady(url: string): Promise<void> {
     try {
       return await query(url, 'select 1');
     } catch (cause) {
-      if (polls === pollsMax) throw new AtelierError('unavailable', 'the test server did not come up', { cause });
+      if (polls === pollsMax)
+        throw new AtelierError('unavailable', 'the test server did not come up', { cause });
       await sleep(systemClock, pollMs);
     }
   }
