@@ -1,5 +1,5 @@
 /** Disks as folders of this home; ids of the files on them begin at 0, whatever range an environment has. */
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AtelierError } from '@atelier/api';
 import type { Disk, DiskDriver } from '@atelier/driver';
@@ -114,7 +114,8 @@ export function requireDisk(home: OciHome, environmentId: string): Disk {
 
 /** Deletes folder trees, however deep somebody made them and whatever links are in them. */
 export async function removeTrees(paths: readonly string[]): Promise<void> {
-  if (paths.length > 0) await run('rm', ['-rf', '--one-file-system', '--', ...paths]);
+  const there = paths.filter((path) => lstatSync(path, { throwIfNoEntry: false }) !== undefined);
+  if (there.length > 0) await run('rm', ['-rf', '--one-file-system', '--', ...there]);
 }
 
 async function makeGeneration(

@@ -3,7 +3,6 @@
  * that is gone a moment later, and kept by binding them to two files; the network namespace belongs to the user
  * namespace, so that root inside may send pings and listen on low ports.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { once } from 'node:events';
@@ -12,6 +11,7 @@ import { findClaim, releaseClaim } from '../claims/claims.ts';
 import { claimIdRange, idRangeSize } from '../claims/id-range.ts';
 import { shortName, type OciHome } from '../home.ts';
 import { mountsBelow } from './mount-table.ts';
+import { startProgram, type StartedProgram } from './spawn.ts';
 import { mount, mountFlags, unmount } from './syscalls.ts';
 
 /** The namespaces of one environment. */
@@ -66,23 +66,25 @@ export function removeNamespaces(home: OciHome, environmentId: string): void {
 
 /** Calls `work` with a process that lives in new namespaces and ends afterwards. */
 async function withHolder(namespaces: readonly string[], work: (pid: number) => void): Promise<void> {
-  const holder = spawn('unshare', [...namespaces, 'cat'], { stdio: ['pipe', 'pipe', 'ignore'], cwd: '/' });
-  const ended = once(holder, 'close').catch(() => []);
+  const holder = startProgram('unshare', [...namespaces, 'cat']);
+  holder.errorOutput?.resume();
   try {
-    work(await answeringPid(holder, ended));
+    await answering(holder);
+    work(holder.pid);
   } finally {
-    holder.kill('SIGKILL');
-    await ended;
+    holder.kill();
+    await holder.ended;
+    holder.input.destroy();
   }
 }
 
 /** `cat` runs, and answers, only when the namespaces around it are made. */
-async function answeringPid(holder: ChildProcess, ended: Promise<unknown>): Promise<number> {
-  const answered = holder.stdout && once(holder.stdout, 'data').then(() => true);
-  holder.stdin?.on('error', () => {});
-  holder.stdin?.write('\n');
+async function answering({ input, output, ended }: StartedProgram): Promise<void> {
+  const answered = output && once(output, 'data').then(() => true);
+  input.on('error', () => {});
+  input.write('\n');
   const ready = await Promise.race([answered, ended.then(() => false)]);
-  if (ready === true && holder.pid !== undefined) return holder.pid;
+  if (ready === true) return;
   const message = 'the kernel refuses user namespaces: allow them (user.max_user_namespaces), see doctor';
   throw new AtelierError('failed_precondition', message);
 }

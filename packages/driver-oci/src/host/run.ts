@@ -1,6 +1,8 @@
 /** Programs of the host, each started without a shell and without the variables of this process. */
-import { spawn, type StdioOptions } from 'node:child_process';
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
 import { AtelierError } from '@atelier/api';
+import { startProgram } from './spawn.ts';
 
 /** What a program is started with. */
 export interface RunOptions {
@@ -17,40 +19,36 @@ export interface RunResult {
   readonly errorOutput: string;
 }
 
-const variables = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' };
 const outputBytesMax = 4 << 20;
 
 /** Runs a program to its end. Errors: `failed_precondition` when the program is not there. */
-export function tryRun(
+export async function tryRun(
   program: string,
   args: readonly string[],
   options: RunOptions = {},
 ): Promise<RunResult> {
-  return new Promise((resolve, reject) => {
-    const out = options.outputFile ?? 'pipe';
-    // Never the host's /dev/null: crun gives its standard streams to root inside, and that would be the device.
-    const stdio: StdioOptions = ['pipe', out, out];
-    const child = spawn(program, args, { stdio, env: variables, cwd: '/' });
-    const streams = [child.stdout, child.stderr].map((stream) => {
-      const chunks: Buffer[] = [];
-      let size = 0;
-      stream?.on('data', (chunk: Buffer) => {
-        size += chunk.length;
-        if (size <= outputBytesMax) chunks.push(chunk);
-      });
-      return chunks;
-    });
-    child.on('error', (cause) => {
-      const message = `${program} cannot be started: install it, or see the doctor command`;
-      reject(new AtelierError('failed_precondition', message, { cause }));
-    });
-    child.on('close', (code) => {
-      const [output = '', errorOutput = ''] = streams.map((chunks) => Buffer.concat(chunks).toString());
-      resolve({ exitCode: code ?? -1, output, errorOutput });
-    });
-    child.stdin?.on('error', () => {});
-    child.stdin?.end(options.input);
+  const started = startProgram(program, args, options.outputFile);
+  started.input.on('error', () => {});
+  started.input.end(options.input);
+  const [exitCode, output, errorOutput] = await Promise.all([
+    started.ended,
+    textOf(started.output),
+    textOf(started.errorOutput),
+  ]);
+  return { exitCode, output, errorOutput };
+}
+
+/** What is said until the end, cut at the most that is kept. */
+async function textOf(stream: Socket | undefined): Promise<string> {
+  if (stream === undefined) return '';
+  const chunks: Buffer[] = [];
+  let size = 0;
+  stream.on('data', (chunk: Buffer) => {
+    size += chunk.length;
+    if (size <= outputBytesMax) chunks.push(chunk);
   });
+  await once(stream, 'close');
+  return Buffer.concat(chunks).toString();
 }
 
 /** Runs a program that must succeed and gives its output; `internal` with its last words otherwise. */
