@@ -219,17 +219,12 @@ class PostgresStore implements Store {
       const write = this.#database.transaction().setIsolationLevel('read committed');
       return await write.execute(async (transaction) => {
         await sql`select pg_advisory_xact_lock(${writeLock})`.execute(transaction);
-        let changed = false;
         const nextRevision = async (): Promise<string> => {
-          changed = true;
-          const { rows } = await sql<{ revision: string }>`select nextval('revisions') as revision`.execute(
-            transaction,
-          );
+          const { rows } = await sql<{ revision: string }>`
+            select nextval('revisions') as revision, pg_notify(${channel}, '')`.execute(transaction);
           return rows[0]?.revision ?? '0';
         };
-        const result = await work({ transaction, nextRevision });
-        if (changed) await sql`select pg_notify(${channel}, '')`.execute(transaction);
-        return result;
+        return work({ transaction, nextRevision });
       });
     } catch (error) {
       throw storeError(error);
@@ -237,7 +232,7 @@ class PostgresStore implements Store {
   }
 }
 
-/** A write that goes on. Whoever takes a revision changes something, which is announced at the end. */
+/** A write that goes on. Whoever takes a revision changes something: watchers are woken when it is committed. */
 interface Writing {
   readonly transaction: Transaction<Database>;
   readonly nextRevision: () => Promise<string>;

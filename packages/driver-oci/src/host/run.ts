@@ -29,7 +29,7 @@ export async function tryRun(
 ): Promise<RunResult> {
   const started = startProgram(program, args, options.outputFile);
   started.input.on('error', () => {});
-  started.input.end(options.input);
+  started.input.end(options.input ?? '');
   const [exitCode, output, errorOutput] = await Promise.all([
     started.ended,
     textOf(started.output),
