@@ -1,13 +1,23 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import {
   EnvironmentService,
   GitInitializer_CloneTargetMode as Target,
 } from '@atelier/api/gitpod/environment';
 import type { EnvironmentView } from '@atelier/sdk';
-import { afterEach, beforeAll, expect, it } from 'vitest';
-import { describeAtelier } from './atelier.ts';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { describeAtelier, type Atelier } from './atelier.ts';
+import { RemoteHost } from './remote-host.ts';
 import { git, makeRepository, writeFiles } from './repository.ts';
 
 /** Settled one way or the other: what the content came to. */
@@ -25,7 +35,6 @@ describeAtelier('content of an environment', (atelier) => {
 
   beforeAll(() => {
     const { folder } = atelier();
-    const library = makeRepository(join(folder, 'library'), { 'library.txt': 'of the submodule\n' });
     const work = makeRepository(join(folder, 'work'), { 'text.txt': 'one\n' });
     first = git(work, 'rev-parse', 'HEAD');
     git(work, 'tag', 'v1');
@@ -33,7 +42,6 @@ describeAtelier('content of an environment', (atelier) => {
     writeFiles(work, { 'text.txt': 'two\n' });
     git(work, 'commit', '--quiet', '--all', '--message=two');
     git(work, 'checkout', '--quiet', 'main');
-    git(work, 'submodule', '--quiet', 'add', library, 'vendor/library');
     writeFiles(work, { 'text.txt': 'three\n' });
     git(work, 'commit', '--quiet', '--all', '--message=three');
     const bare = join(folder, 'remote.git');
@@ -91,15 +99,32 @@ describeAtelier('content of an environment', (atelier) => {
     expect(await atelier().ok('ls')).toMatch(/^cloned +\w+ \(failed\)/m);
   });
 
-  it('is the head of a remote, as up makes it, with its submodules', async () => {
+  it('is the head of a remote, as up makes it', async () => {
     const { code, stderr } = await atelier().run('up', remote);
     expect(code, stderr).toBe(0);
-    const said = await atelier().inside(
-      'remote',
-      'cat text.txt; git remote get-url origin; git submodule status',
-    );
-    expect(said).toMatch(RegExp(`^three\n${remote}\n `));
-    expect(await atelier().inside('remote', 'cat vendor/library/library.txt')).toBe('of the submodule');
+    const said = await atelier().inside('remote', 'cat text.txt; git remote get-url origin');
+    expect(said).toBe(`three\n${remote}`);
+  });
+
+  it('goes on without a submodule that stands elsewhere on the machine, and says so', async () => {
+    const { folder } = atelier();
+    const library = makeRepository(join(folder, 'library'), { 'library.txt': 'of the submodule\n' });
+    const work = makeRepository(join(folder, 'parent'), { 'text.txt': 'text\n' });
+    git(work, 'submodule', '--quiet', 'add', library, 'vendor/library');
+    git(work, 'commit', '--quiet', '--all', '--message=two');
+    git(folder, 'clone', '--quiet', '--bare', library, join(work, 'inner.git'));
+    git(work, 'submodule', '--quiet', 'add', './inner.git', 'vendor/inner');
+    git(work, 'commit', '--quiet', '--all', '--message=three');
+    git(folder, 'clone', '--quiet', '--bare', work, join(folder, 'parent.git'));
+    git(folder, 'clone', '--quiet', '--bare', library, join(folder, 'parent.git/inner.git'));
+    const { code, stdout, stderr } = await atelier().run('up', `file://${folder}/parent.git`);
+    expect(code, stderr).toBe(0);
+    const named = `The submodule vendor/library could not be fetched: fatal: '${library}' does not appear to be a git repository. Of this machine a clone sees the folder of its remote only.`;
+    expect((await atelier().status('parent')).status?.content?.warningMessage).toBe(named);
+    expect(stdout + stderr).toContain('The submodule vendor/library could not be fetched');
+    expect(await atelier().ok('logs', 'parent', 'content')).toContain(named);
+    const said = await atelier().inside('parent', 'cat text.txt vendor/inner/library.txt; ls vendor/library');
+    expect(said).toBe('text\nof the submodule');
   });
 
   it('is a local folder, with what git ignores, owned by the user inside, and never Atelier itself', async () => {
@@ -176,4 +201,159 @@ describeAtelier('content of an environment', (atelier) => {
     expect(readFileSync(logs, 'utf8')).not.toContain(secret);
     expect(readdirSync(join(atelier().home, 'runner', 'environments'))).toEqual([]);
   });
+
+  remotesOutside(atelier);
 });
+
+/** Remotes on the network: by http with and without a credential, and by ssh with the keys of the daemon's user. */
+function remotesOutside(atelier: () => Atelier): void {
+  const why = existsSync('/usr/sbin/sshd') ? undefined : 'no ssh server is installed';
+  const password = 'hunter3-secret';
+  let host: RemoteHost;
+  let served: string;
+  let sshFolder: string;
+  let sshUrl: string;
+
+  /** What the user has in the ssh folder; the daemon looks anew for each clone. */
+  function haveKeys(files: Readonly<Record<string, string>>): void {
+    rmSync(sshFolder, { recursive: true, force: true });
+    mkdirSync(sshFolder, { recursive: true, mode: 0o700 });
+    for (const [name, text] of Object.entries(files))
+      writeFileSync(join(sshFolder, name), text, { mode: 0o600 });
+  }
+
+  /** Whether a text stands anywhere in the home: database, ledger, logs and disks. */
+  function isKept(text: string): boolean {
+    try {
+      execFileSync('grep', [
+        '--recursive',
+        '--quiet',
+        '--text',
+        '--fixed-strings',
+        '--',
+        text,
+        atelier().home,
+      ]);
+      return true;
+    } catch (error) {
+      if ((error as { status?: unknown }).status === 1) return false;
+      throw error;
+    }
+  }
+
+  const knownHost = (): string => `${host.address} ${readFileSync(join(served, 'host-key.pub'), 'utf8')}`;
+
+  const up = async (url: string): Promise<void> => {
+    const { code, stderr } = await atelier().run('up', url);
+    expect(code, stderr).toBe(0);
+  };
+
+  describe.skipIf(why !== undefined)(why === undefined ? 'from outside' : `from outside (${why})`, () => {
+    beforeAll(async () => {
+      const { folder } = atelier();
+      sshFolder = join(folder, 'user/.ssh');
+      served = join(folder, 'served');
+      host = new RemoteHost();
+      const library = makeRepository(join(folder, 'outside-library'), {
+        'library.txt': 'of the submodule\n',
+      });
+      for (const place of ['public', 'private']) {
+        const work = makeRepository(join(folder, 'outside', place), { 'text.txt': `${place}\n` });
+        git(work, 'submodule', '--quiet', 'add', library, 'library');
+        git(work, 'config', '--file=.gitmodules', 'submodule.library.url', '../library.git');
+        git(work, 'commit', '--quiet', '--all', '--message=two');
+        for (const [name, repository] of Object.entries({ project: work, library })) {
+          const bare = join(served, place, `${name}.git`);
+          git(folder, 'clone', '--quiet', '--bare', repository, bare);
+          git(bare, 'update-server-info');
+        }
+      }
+      await host.serveHttp(served, `somebody:${password}`);
+      await host.serveSsh(served, join(served, 'user-key'));
+      sshUrl = `ssh://root@${host.address}${served}/public/project.git`;
+      await atelier().ok('daemon', 'stop');
+      const variables = { HOME: join(folder, 'user') };
+      const { code, stderr } = await atelier().begin(['daemon', 'start'], { input: '', variables }).ended;
+      expect(code, stderr).toBe(0);
+    });
+    afterAll(() => host.close());
+
+    it('is a clone by http, with its submodules', async () => {
+      const url = `http://${host.address}/public/project.git`;
+      await up(url);
+      const said = await atelier().inside(
+        'project',
+        'cat text.txt library/library.txt; git remote get-url origin; git -C library remote get-url origin',
+      );
+      const library = `http://${host.address}/public/library.git`;
+      expect(said.split('\n')).toEqual(['public', 'of the submodule', url, library]);
+      expect((await atelier().status('project')).status?.content?.warningMessage).toBe('');
+    });
+
+    it('is a clone by http with a credential, which is kept nowhere', async () => {
+      await up(`http://somebody:${password}@${host.address}/private/project.git`);
+      const said = await atelier().inside(
+        'project',
+        'cat text.txt library/library.txt; cat .git/config .git/modules/library/config',
+      );
+      expect(said).toMatch(/^private\nof the submodule\n/);
+      expect(said).not.toMatch(/somebody|helper/);
+      const { spec } = await atelier().status('project');
+      const url = `http://${host.address}/private/project.git`;
+      expect(spec?.content?.initializer?.specs[0]?.spec).toMatchObject({ value: { url } });
+      expect(spec?.content?.sealedCredentials).toHaveLength(1);
+      expect(isKept(url)).toBe(true);
+      expect(isKept(password)).toBe(false);
+    });
+
+    it('says so when a credential is wrong, and does not show it', async () => {
+      const wrong = 'wrong-secret';
+      const { code, stdout, stderr } = await atelier().run(
+        'up',
+        `http://somebody:${wrong}@${host.address}/private/project.git`,
+      );
+      expect(code).not.toBe(0);
+      expect(stderr).toContain(`${host.address} wants a credential for this repository`);
+      expect(stdout + stderr).not.toContain(wrong);
+      expect(isKept(wrong)).toBe(false);
+    });
+
+    it('is a clone by ssh with a key of the user, which only the clone sees', async () => {
+      const key = readFileSync(join(served, 'user-key'), 'utf8');
+      haveKeys({ id_ed25519: key, known_hosts: knownHost() });
+      await up(sshUrl);
+      const said = await atelier().inside(
+        'project',
+        'cat text.txt library/library.txt; ls -A /mnt ~/.ssh 2>/dev/null; cat .git/config',
+      );
+      expect(said).toMatch(/^public\nof the submodule\n/);
+      expect(said).not.toMatch(/id_ed25519|sshCommand|atelier-ssh/);
+      expect((await atelier().status('project')).status?.content?.warningMessage).toBe('');
+      // The second line of a private key holds its own part of it.
+      expect(isKept(key.split('\n')[3] ?? expect.unreachable())).toBe(false);
+    });
+
+    it.each<[string, () => Readonly<Record<string, string>>, RegExp]>([
+      ['no key', () => ({}), /has none in ~\/\.ssh that can be used/],
+      [
+        'a key that is not known there',
+        () => ({ id_ed25519: 'host-key' }),
+        /accepts none of the ssh keys.*id_ed25519/,
+      ],
+      [
+        'another host key',
+        () => ({ id_ed25519: 'user-key', known_hosts: 'user-key.pub' }),
+        /shows another host key/,
+      ],
+    ])('by ssh says what to do when there is %s', async (_what, files, message) => {
+      haveKeys({});
+      for (const [name, source] of Object.entries(files()))
+        copyFileSync(join(served, source), join(sshFolder, name));
+      const known = join(sshFolder, 'known_hosts');
+      if ('known_hosts' in files()) writeFileSync(known, `${host.address} ${readFileSync(known, 'utf8')}`);
+      const { code, stderr } = await atelier().run('up', sshUrl);
+      expect(code).not.toBe(0);
+      expect(stderr).toMatch(message);
+    });
+  });
+}

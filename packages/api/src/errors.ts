@@ -61,13 +61,19 @@ export class AtelierError extends Error {
 
 /** Gives any thrown value as an AtelierError: what is not ours becomes `internal` with its message. */
 export function toAtelierError(thrown: unknown): AtelierError {
-  if (thrown instanceof AtelierError) return thrown;
+  if (thrown instanceof AtelierError || isOfAnotherCopy(thrown)) return thrown;
   if (thrown instanceof ConnectError) return fromConnectError(thrown);
   if (thrown instanceof Error && thrown.name === 'AbortError') {
     return new AtelierError('canceled', thrown.message, { cause: thrown });
   }
   const message = thrown instanceof Error ? thrown.message : String(thrown);
   return new AtelierError('internal', message, { cause: thrown });
+}
+
+/** A packed command line has this module once more, beside that of the parts that it loads from the sources. */
+function isOfAnotherCopy(thrown: unknown): thrown is AtelierError {
+  if (!(thrown instanceof Error) || thrown.name !== 'AtelierError') return false;
+  return 'code' in thrown && errorCodes.includes(thrown.code as ErrorCode);
 }
 
 /** Maps an error to the wire: the code and the message go, the cause stays. */

@@ -8,19 +8,22 @@
  */
 import type { Transport } from '@connectrpc/connect';
 
-/** Ceilings and weights of an environment's instances, from its class. */
+/** Ceilings and weights of an environment's instances, from its class. One that is left out does not hold. */
 export interface InstanceLimits {
   /** Share of the CPU against other environments, 1 to 10000, 100 is ordinary. */
-  readonly cpuWeight: number;
-  readonly memoryBytesMax: number;
-  readonly processesMax: number;
+  readonly cpuWeight?: number | undefined;
+  readonly memoryBytesMax?: number | undefined;
+  readonly processesMax?: number | undefined;
 }
 
-/** A folder of the disk or of the host that is seen inside. */
+/** Limits that cannot be enforced, each with a sentence that says why and what to do. */
+export type UnenforceableLimits = Readonly<Partial<Record<keyof InstanceLimits, string>>>;
+
+/** A folder of the disk, or a folder or file of the host, that is seen inside. */
 export type InstanceMount =
   /** The workspace of the environment's disk. */
   | { readonly kind: 'workspace'; readonly target: string }
-  /** A folder of the host, read-only, with the ids of its files shown as if they were this environment's. */
+  /** A folder or file of the host, read-only, with the ids of its files shown as if they were this environment's. */
   | { readonly kind: 'host-read-only'; readonly source: string; readonly target: string };
 
 /** Everything that is needed to start an instance. */
@@ -87,8 +90,8 @@ export interface InstanceDriver {
   /**
    * Starts PID 1 and returns when it runs; the supervisor answers a little later on its link. A second call
    * while it runs returns it as it is. An ended instance of the same name is removed and started anew.
-   * Errors: `not_found` (disk, generation or image), `failed_precondition` (no such capability here),
-   * `resource_exhausted`.
+   * Errors: `not_found` (disk, generation or image), `failed_precondition` (no such capability here, a limit
+   * that `unenforceable` names included), `resource_exhausted`.
    */
   start(start: InstanceStart): Promise<Instance>;
   /**
@@ -106,4 +109,6 @@ export interface InstanceDriver {
   listen(name: string, onLink: (link: SupervisorLink) => void): Promise<Closeable>;
   /** Counters of a running instance, undefined when it does not run. */
   usage(name: string): Promise<InstanceUsage | undefined>;
+  /** Which of these limits `start` would refuse here. Costs nothing: the machine was looked at before. */
+  unenforceable(limits: InstanceLimits): UnenforceableLimits;
 }

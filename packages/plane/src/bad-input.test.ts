@@ -113,7 +113,7 @@ describe('bad input is refused with words', () => {
     [
       `${environment}/CreateEnvironment`,
       { name: 'zero \0' },
-      '400 invalid_argument: the text has a character that cannot be stored',
+      '400 invalid_argument: "zero \\u0000" cannot name an environment: it has characters that do not print',
     ],
     [
       `${environment}/CreateEnvironment`,

@@ -8,6 +8,8 @@ import { emptyConfiguration, readConfiguration, type ReadConfiguration } from '.
 import type { FoundConfiguration } from './content/configuration-file.ts';
 import type { LocalFolders } from './content/local-folder.ts';
 import { contentSource, type WorkspacePlace } from './content/source.ts';
+import type { SshKeys } from './content/ssh-keys.ts';
+import type { RunnerIdentity } from './identity.ts';
 import { insideOf, type Inside } from './inside.ts';
 import type { Ledger } from './ledger.ts';
 import { logBasesOf } from './log-bases.ts';
@@ -36,6 +38,8 @@ export interface RunnerParts {
   readonly records: RecordStorage;
   readonly logs: Logs;
   readonly localFolders: LocalFolders;
+  readonly sshKeys: SshKeys;
+  readonly identity: RunnerIdentity;
   readonly settings: EnvironmentSettings;
   /** Asks for a pass of an environment. */
   readonly wake: (environmentId: string) => void;
@@ -144,10 +148,10 @@ export async function loadInside(
   try {
     const kept = await readConfiguration(parts.records, environmentId, session);
     const read = kept ?? emptyConfiguration;
-    return { inside: insideOf(read, image, read.place ?? place), read };
+    return { inside: insideOf(read, image, read.place ?? place, environmentId), read };
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     const read = { ...emptyConfiguration, warnings: [message] };
-    return { inside: insideOf(read, image, place), read };
+    return { inside: insideOf(read, image, place, environmentId), read };
   }
 }

@@ -1,9 +1,18 @@
 /** Who this runner is: the id that its plane gave it, and a key of its own. Decided once per home. */
-import { createPrivateKey, createPublicKey, generateKeyPairSync } from 'node:crypto';
+import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { AtelierError, requireId } from '@atelier/api';
-import type { RunnerIdentity } from './runner.ts';
+import { rawPublicKey, unseal } from '@atelier/api/sealed-box';
 import { absentAs, writeDurably } from './storage.ts';
+
+/** Who the runner is: what its plane and whoever seals a secret for it know it by. */
+export interface RunnerIdentity {
+  readonly runnerId: string;
+  /** X25519, 32 bytes: secrets are sealed to it. */
+  readonly publicKey: Uint8Array;
+  /** Opens what was sealed to that key for this context; `invalid_argument` when it does not open. */
+  unseal(sealed: Uint8Array, context: string): Uint8Array;
+}
 
 const identityVersion = 1;
 
@@ -34,8 +43,16 @@ export async function openIdentity(
 }
 
 function identityOf({ runnerId, privateKeyPem }: IdentityDocument): RunnerIdentity {
-  const { x } = createPublicKey(createPrivateKey(privateKeyPem)).export({ format: 'jwk' });
-  return { runnerId, publicKey: Buffer.from(x ?? '', 'base64url') };
+  return runnerIdentity(runnerId, createPrivateKey(privateKeyPem));
+}
+
+/** The identity of a runner with this X25519 key, which stays in here. */
+export function runnerIdentity(runnerId: string, privateKey: KeyObject): RunnerIdentity {
+  return {
+    runnerId,
+    publicKey: rawPublicKey(createPublicKey(privateKey)),
+    unseal: (sealed, context) => unseal(privateKey, sealed, context),
+  };
 }
 
 function parse(text: string, path: string): IdentityDocument {

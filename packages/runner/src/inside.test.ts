@@ -22,8 +22,11 @@ const image = {
   labels: {},
 };
 
+const environmentId = '0190aaaa-0000-7000-8000-000000000001';
+
 function inside(configuration: Parameters<typeof insideOf>[0]['configuration']) {
-  return insideOf({ ...emptyConfiguration, configuration }, image, { folder: 'guestbook', subfolder: '' });
+  const place = { folder: 'guestbook', subfolder: '' };
+  return insideOf({ ...emptyConfiguration, configuration }, image, place, environmentId);
 }
 
 describe('the inside of an environment', () => {
@@ -45,6 +48,22 @@ describe('the inside of an environment', () => {
     expect('EMPTY' in userVariables).toBe(false);
   });
 
+  it('has an id of its own that everything in the configuration may name', () => {
+    const configuration = { containerEnv: { ID: 'volume-${devcontainerId}' } };
+    const id = inside(configuration).userVariables['ID'];
+    expect(id).toMatch(/^volume-[0-9a-v]{52}$/);
+    expect(inside({ ...configuration, image: 'another' }).userVariables['ID']).toBe(id);
+    const read = { ...emptyConfiguration, configuration };
+    const other = insideOf(read, image, { folder: 'guestbook', subfolder: '' }, 'another');
+    expect(other.userVariables['ID']).not.toBe(id);
+  });
+
+  it('names its ports to forward, and warns of those of other hosts', () => {
+    const { forwardPorts, warnings } = inside({ forwardPorts: [3000, '8080', 'localhost:3000', 'db:5432'] });
+    expect(forwardPorts).toEqual([3000, 8080]);
+    expect(warnings).toEqual([expect.stringContaining('"db:5432" is a port of another host')]);
+  });
+
   it('stands where the configuration wants it', () => {
     expect(inside({})).toMatchObject({
       mountTarget: '/workspaces/guestbook',
@@ -61,7 +80,7 @@ describe('the inside of an environment', () => {
 describe('an environment of a folder in a repository', () => {
   const place = { folder: 'shop', subfolder: 'apps/web' };
   const read = (configuration: Parameters<typeof insideOf>[0]['configuration']) =>
-    insideOf({ ...emptyConfiguration, configuration, place }, image, place);
+    insideOf({ ...emptyConfiguration, configuration, place }, image, place, environmentId);
 
   it('has the whole repository mounted and begins in the folder', () => {
     expect(read({})).toMatchObject({
@@ -126,6 +145,22 @@ describe('life-cycle commands', () => {
     const status = create(SupervisorStatusSchema, { lifecycle });
     expect(lifecycleFacts(inside(configuration), record, status).lifecycle).toBe(expected);
     expect(lifecycleFacts(inside({}), record, status).lifecycle).toBe('none');
+  });
+
+  it('count as failed where nothing can run, and say where the repository is', () => {
+    const userFailure = 'Nothing can run.';
+    const failed = (ownershipSession: string, workspaceFolder = '/workspaces/guestbook/sub') =>
+      lifecycleFacts(
+        inside({ ...configuration, workspaceFolder }),
+        record,
+        create(SupervisorStatusSchema, { userFailure, ownershipSession }),
+      );
+    expect(failed('')).toEqual({ lifecycle: 'failed', lifecycleMessage: userFailure });
+    expect(failed('', '/srv').lifecycleMessage).toBe(
+      `${userFailure} The repository is in /workspaces/guestbook.`,
+    );
+    // The user is there, and a file could not be given to the user: a warning.
+    expect(failed(`${record.contentSession ?? ''}:node`).lifecycle).toBe('running');
   });
 });
 

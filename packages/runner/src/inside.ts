@@ -13,6 +13,7 @@ import type { Environment } from '@atelier/api/gitpod/environment';
 import {
   containerEnvironment,
   planLifecycle,
+  planPorts,
   planWorkspace,
   remoteEnvironment,
   resolveUsers,
@@ -26,6 +27,7 @@ import type { EnvironmentObserved, EnvironmentRecord } from '@atelier/reconcile'
 import { create } from '@bufbuild/protobuf';
 import type { ReadConfiguration } from './configuration.ts';
 import { placedFolder, repositoryFolder, type WorkspacePlace } from './content/source.ts';
+import { substitutionOf } from './substitution.ts';
 
 /** What an environment is like inside. */
 export interface Inside {
@@ -33,31 +35,32 @@ export interface Inside {
   readonly workspaceFolder: string;
   /** Whom commands, terminals and editors run as. */
   readonly user: string;
-  /** Variables of PID 1 and so of everything. */
+  /** Variables of every process in it: those of the image and `containerEnv`. */
   readonly containerVariables: Readonly<Record<string, string>>;
-  /** Variables of commands, terminals and editors. */
+  /** Variables of commands, terminals, services and editors: `remoteEnv` on top of those of every process. */
   readonly userVariables: Readonly<Record<string, string>>;
+  /** The ports that the configuration wants to be forwarded, each once. */
+  readonly forwardPorts: readonly number[];
   /** What runs inside, in its order. */
   readonly lifecycle: readonly LifecycleStep[];
   readonly warnings: readonly string[];
 }
 
-/** Describes the inside of an environment whose repository stands at `place`. */
+/** Describes the inside of the environment `environmentId`, whose repository stands at `place`. */
 export function insideOf(
   read: ReadConfiguration,
   image: ImageConfiguration | undefined,
   place: WorkspacePlace,
+  environmentId: string,
 ): Inside {
-  const localWorkspaceFolder = placedFolder(place);
+  const context = substitutionOf(environmentId, place);
   const asked = placedConfiguration(read.configuration, place);
   const imageVariables = Object.fromEntries((image?.environment ?? []).map(splitVariable));
-  const first = substitute(asked, { localWorkspaceFolder });
+  const first = substitute(asked, context);
   const container = containerEnvironment(first.configuration, imageVariables);
-  const { configuration, warnings } = substitute(asked, {
-    localWorkspaceFolder,
-    containerEnv: container,
-  });
-  const workspace = planWorkspace(configuration, localWorkspaceFolder);
+  const { configuration, warnings } = substitute(asked, { ...context, containerEnv: container });
+  const workspace = planWorkspace(configuration, context.localWorkspaceFolder);
+  const { ports: forwardPorts, warnings: portWarnings } = planPorts(configuration);
   const containerVariables = containerEnvironment(configuration, imageVariables);
   return {
     mountTarget: mountTargetOf(workspace, place),
@@ -65,10 +68,11 @@ export function insideOf(
     user: resolveUsers(configuration, image?.user).remoteUser,
     containerVariables,
     userVariables: remoteEnvironment(configuration, containerVariables),
+    forwardPorts,
     lifecycle: planLifecycle(configuration, { firstStart: true }).steps.filter(
       ({ runsIn }) => runsIn === 'environment',
     ),
-    warnings: [...read.warnings, ...warnings, ...workspace.warnings],
+    warnings: [...read.warnings, ...warnings, ...workspace.warnings, ...portWarnings],
   };
 }
 
@@ -157,9 +161,13 @@ export function supervisorSpecOf(
     services,
     executions,
     // Another user after a rebuild has to own the workspace as well.
-    ownershipSession: `${record.contentSession ?? ''}:${inside.user}`,
+    ownershipSession: ownershipSessionOf(inside, record),
     git: (spec?.content?.initializer?.specs.length ?? 0) > 0,
   });
+}
+
+function ownershipSessionOf(inside: Inside, record: EnvironmentRecord): string {
+  return `${record.contentSession ?? ''}:${inside.user}`;
 }
 
 type LifecycleFacts = Pick<NonNullable<EnvironmentObserved['supervisor']>, 'lifecycle' | 'lifecycleMessage'>;
@@ -170,6 +178,8 @@ export function lifecycleFacts(
   record: EnvironmentRecord,
   status: SupervisorStatus | undefined,
 ): LifecycleFacts {
+  const lifecycleMessage = userFailureOf(inside, record, status);
+  if (lifecycleMessage !== undefined) return { lifecycle: 'failed', lifecycleMessage };
   const awaited = inside.lifecycle.filter((step) => step.awaited && !isDoneBefore(step, record));
   if (awaited.length === 0) return { lifecycle: 'none' };
   for (const step of awaited) {
@@ -192,6 +202,19 @@ export function lifecycleFacts(
     }
   }
   return { lifecycle: 'succeeded' };
+}
+
+/** Why nothing can run as the user in the workspace; that it could not be given to the user is a warning only. */
+function userFailureOf(
+  inside: Inside,
+  record: EnvironmentRecord,
+  status: SupervisorStatus | undefined,
+): string | undefined {
+  const failure = status?.userFailure ?? '';
+  if (failure === '' || status?.ownershipSession === ownershipSessionOf(inside, record)) return undefined;
+  const { mountTarget, workspaceFolder } = inside;
+  const isInRepository = workspaceFolder === mountTarget || workspaceFolder.startsWith(`${mountTarget}/`);
+  return isInRepository ? failure : `${failure} The repository is in ${mountTarget}.`;
 }
 
 /** The environment's name as a host name: lower case letters, digits and dashes. */

@@ -4,19 +4,20 @@ import { join } from 'node:path';
 import { sleep, toAtelierError } from '@atelier/api';
 import { RunnerCapability } from '@atelier/api/gitpod/runner';
 import type { Driver, DriverReport } from '@atelier/driver';
-import { createOciDriver } from '@atelier/driver-oci';
+import { createOciDriver, probeOciMachine, requireRoot } from '@atelier/driver-oci';
 import { createSimulatedDriver } from '@atelier/driver-simulated';
 import { openEnvironmentGateway } from '@atelier/gateway';
 import { defaultDeadlines } from '@atelier/reconcile';
 import { buildSupervisorBundle } from '@atelier/supervisor/bundle';
 import { machineFolders } from './content/local-folder.ts';
+import { keysIn } from './content/ssh-keys.ts';
 import { openIdentity } from './identity.ts';
 import { openLogStorage } from './log-storage.ts';
 import { planeAt, type PlaneAddress } from './plane-link/dial.ts';
 import { defaultPlaneLinkSettings, type PlaneLinkState } from './plane-link/plane-link.ts';
 import { createRunner, type RunnerSettings } from './runner.ts';
 import { openLedgerStorage, openRecordStorage } from './storage.ts';
-import { machineMemoryBytes, systemClock, systemRandom, writeLog } from './system.ts';
+import { machineMemoryBytes, systemClock, systemRandom, userFolder, writeLog } from './system.ts';
 
 /** The drivers that a runner can be started with. */
 export type DriverName = 'oci' | 'simulated';
@@ -30,6 +31,8 @@ export interface RunnerProcessOptions {
   /** Holds the runner's token; read anew for each connection. */
   readonly tokenFile: string;
   readonly driverName: DriverName;
+  /** Whether environments get this machine's certificate authorities and proxies; they do unless it is false. */
+  readonly inheritsHost?: boolean | undefined;
   /** Where the gateway listens; loopback by default. */
   readonly host?: string;
   /** 0, the default, takes any free port. */
@@ -74,6 +77,7 @@ export async function startRunner(options: RunnerProcessOptions): Promise<Runnin
     records: openRecordStorage(join(folder, 'environments')),
     logs: openLogStorage(join(folder, 'environments')),
     localFolders: machineFolders,
+    sshKeys: keysIn(join(userFolder(), '.ssh')),
     dial: plane.dial,
     identity,
     settings: settingsFor(await realpath(options.home)),
@@ -111,31 +115,34 @@ export async function startRunner(options: RunnerProcessOptions): Promise<Runnin
 }
 
 /**
- * Looks at the machine as the runner would, without a plane. Makes the folders of the home where they are
- * missing. Not for a home whose runner runs: two drivers on one home are in each other's way.
+ * Refuses at once a driver that can never work for this user, so that nothing is started in vain.
+ * Errors: `failed_precondition` with what to do.
  */
-export async function describeRunner(
-  options: Pick<RunnerProcessOptions, 'home' | 'driverName'>,
-): Promise<RunnerDescription> {
-  const driver = await openDriver(options);
-  try {
-    const report = await driver.probe();
-    const records = openRecordStorage(join(options.home, 'runner', 'environments'));
-    return { driverName: options.driverName, report, environmentIds: await records.list() };
-  } finally {
-    await driver.close();
-  }
+export function requireDriver(driverName: DriverName): void {
+  if (driverName === 'oci') requireRoot();
 }
 
-async function openDriver({
-  home,
-  driverName,
-}: Pick<RunnerProcessOptions, 'home' | 'driverName'>): Promise<Driver> {
-  if (driverName === 'simulated') {
-    return createSimulatedDriver({ clock: systemClock, random: systemRandom });
-  }
+type DriverOptions = Pick<RunnerProcessOptions, 'home' | 'driverName' | 'inheritsHost'>;
+
+/**
+ * Looks at the machine as the runner would, without a plane; the runner of the home may run meanwhile. Makes the
+ * folders of the home where they are missing, and nothing else that stays.
+ */
+export async function describeRunner(options: DriverOptions): Promise<RunnerDescription> {
+  const report =
+    options.driverName === 'simulated' ? await simulated().probe() : await probeOciMachine(options);
+  const records = openRecordStorage(join(options.home, 'runner', 'environments'));
+  return { driverName: options.driverName, report, environmentIds: await records.list() };
+}
+
+async function openDriver({ home, driverName, inheritsHost }: DriverOptions): Promise<Driver> {
+  if (driverName === 'simulated') return simulated();
   const supervisor = await buildSupervisorBundle(join(home, 'supervisor'));
-  return createOciDriver({ home, supervisor, clock: systemClock });
+  return createOciDriver({ home, supervisor, clock: systemClock, inheritsHost });
+}
+
+function simulated(): Driver {
+  return createSimulatedDriver({ clock: systemClock, random: systemRandom });
 }
 
 const askMsMax = 60_000;

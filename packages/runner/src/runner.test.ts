@@ -5,11 +5,13 @@ import {
   EnvironmentStatus_DevContainer_Phase as DevContainerPhase,
   EnvironmentStatus_RunnerACK_StatusCode as AckCode,
 } from '@atelier/api/gitpod/environment';
+import { EnvironmentClassSchema } from '@atelier/api/gitpod/environment_class';
 import {
   createSimulatedDriver,
   SimulatedMachine,
   type SimulatedMachineOptions,
 } from '@atelier/driver-simulated';
+import { create } from '@bufbuild/protobuf';
 import { afterEach, describe, expect, it } from 'vitest';
 import { killable, type Death } from './testing/killable.ts';
 import { ManualClock } from './testing/manual-clock.ts';
@@ -68,6 +70,35 @@ afterEach(async () => {
   }
 });
 
+describe('a machine that cannot enforce a limit', () => {
+  const open = ({ clock, random, machine }: ReturnType<typeof makeWorld>) =>
+    createSimulatedDriver({ clock, random, machine, capabilities: { memoryLimit: false } });
+
+  it('refuses an environment whose class has it, before anything is made, and says why', async () => {
+    const made = makeWorld();
+    const { world, machine } = made;
+    await world.start(open(made));
+    const environmentClass = create(EnvironmentClassSchema, {
+      displayName: 'Large',
+      configuration: [{ key: 'memoryMib', value: '512' }],
+    });
+    world.plane.wish(Object.assign(desiredEnvironment(world.id), { environmentClass }));
+    expect(await world.until(() => (world.observed()?.status?.failureMessage.length ?? 0) > 0)).toBe(true);
+    expect(world.observed()?.status?.failureMessage.join()).toContain(
+      'the environment class Large cannot be had on this machine: memoryBytesMax cannot be enforced',
+    );
+    expect([...machine.disks.keys(), ...machine.instances.keys()]).toEqual([]);
+  });
+
+  it("has one whose class says nothing of it, without the limits that are only the runner's own", async () => {
+    const made = makeWorld();
+    await made.world.start(open(made));
+    made.wish();
+    expect(await made.reaches(EnvironmentPhase.RUNNING), made.world.describe()).toBe(true);
+    expect(main(made.machine)?.start.limits).toEqual({ cpuWeight: 100, processesMax: 1024 });
+  });
+});
+
 describe('a life', () => {
   it('goes from its wish to running, with the time of each step', async () => {
     const { world, open, wish, machine, reaches } = makeWorld();
@@ -81,6 +112,8 @@ describe('a life', () => {
     expect(status?.devcontainer?.phase).toBe(DevContainerPhase.RUNNING);
     expect(status?.devcontainer?.remoteWorkspaceFolder).toBe('/workspaces/guestbook');
     expect(status?.environmentUrls?.ops).toBe(`http://127.0.0.1:1/environments/${world.id}`);
+    // The gateway serves none yet, whatever the spec opens.
+    expect(status?.environmentUrls?.ports).toEqual([]);
     const steps = status?.detail?.steps ?? [];
     expect(steps.map(({ name }) => name)).toEqual(
       'disk network content configuration image root instance supervisor'.split(' '),

@@ -11,9 +11,11 @@ import { createLoop, type Loop, type PassOutcome } from '@atelier/reconcile';
 import { create } from '@bufbuild/protobuf';
 import { environmentAccess } from './access.ts';
 import type { LocalFolders } from './content/local-folder.ts';
+import type { SshKeys } from './content/ssh-keys.ts';
 import { EnvironmentPasses, type OnPlan } from './environment-loop.ts';
 import type { EnvironmentSettings, RunnerParts } from './environment.ts';
 import { GarbageCollector } from './garbage.ts';
+import type { RunnerIdentity } from './identity.ts';
 import { openLedger, type Ledger } from './ledger.ts';
 import type { LogStorage } from './log-storage.ts';
 import { createLogs } from './logs.ts';
@@ -26,13 +28,6 @@ import {
   type PlaneLinkState,
 } from './plane-link/plane-link.ts';
 import type { LedgerStorage, RecordStorage } from './storage.ts';
-
-/** Who the runner is: what its plane and whoever seals a secret for it know it by. */
-export interface RunnerIdentity {
-  readonly runnerId: string;
-  /** X25519, 32 bytes: secrets are sealed to it. */
-  readonly publicKey: Uint8Array;
-}
 
 /** Paces and limits of a runner; times in milliseconds. */
 export interface RunnerSettings extends EnvironmentSettings {
@@ -54,6 +49,7 @@ export interface RunnerOptions {
   readonly records: RecordStorage;
   readonly logs: LogStorage;
   readonly localFolders: LocalFolders;
+  readonly sshKeys: SshKeys;
   readonly dial: Dial;
   readonly identity: RunnerIdentity;
   readonly settings: RunnerSettings;
@@ -123,6 +119,8 @@ class RealRunner implements Runner {
       records: options.records,
       logs: this.logs,
       localFolders: options.localFolders,
+      sshKeys: options.sshKeys,
+      identity: options.identity,
       settings: options.settings,
       wake: (id) => this.wake(id),
     };

@@ -119,8 +119,9 @@ function addDevContainer(status: EnvironmentStatus, { observation, wish }: Statu
   devcontainer.remoteWorkspaceFolder = loaded.inside.workspaceFolder;
   devcontainer.containerName = observed.main?.name ?? '';
   devcontainer.containerId = observed.main?.name ?? '';
+  // A user who is not there is the reason of a recovery already.
   devcontainer.warningMessage = [...loaded.inside.warnings, view?.status?.userFailure ?? '']
-    .filter((warning) => warning !== '')
+    .filter((warning) => warning !== '' && !devcontainer.failureMessage.startsWith(warning))
     .join('\n');
 }
 
@@ -149,17 +150,10 @@ function activity({ observation, lastActiveMs }: StatusFacts): EnvironmentStatus
   return create(EnvironmentActivitySignalSchema, { source, timestamp: timestampFromMs(latestMs) });
 }
 
-function urls(
-  { gatewayUrl, desired }: StatusFacts,
-  environmentId: string,
-): EnvironmentStatus_EnvironmentURLs {
+/** What the gateway serves; it has no URLs for ports yet. */
+function urls({ gatewayUrl }: StatusFacts, environmentId: string): EnvironmentStatus_EnvironmentURLs {
   const base = `${gatewayUrl}/environments/${environmentId}`;
-  const ports = desired.environment?.spec?.ports ?? [];
-  return create(EnvironmentStatus_EnvironmentURLsSchema, {
-    ops: base,
-    logs: `${base}/logs`,
-    ports: ports.map(({ port }) => ({ port, url: `${base}/ports/${port}` })),
-  });
+  return create(EnvironmentStatus_EnvironmentURLsSchema, { ops: base, logs: `${base}/logs` });
 }
 
 function warnings({ supervisorWarning, observation }: StatusFacts): string[] {
@@ -187,6 +181,7 @@ function detail(facts: StatusFacts, phaseNow: EnvironmentPhase): EnvironmentDeta
     boot: record.boot ?? '',
     address: observation.network?.address ?? '',
     listeningPorts: observation.view?.status?.ports ?? [],
+    forwardPorts: [...observation.loaded.inside.forwardPorts],
   });
 }
 

@@ -13,9 +13,10 @@ import { ServicePhase } from '@atelier/api/gitpod/environment_automation';
 import { RunnerPhase } from '@atelier/api/gitpod/runner';
 import { Principal as PrincipalType, SubjectSchema } from '@atelier/api/gitpod/subject';
 import { createLoop, planAutomations, planPlacement, type Outcome } from '@atelier/reconcile';
-import type { Kind, Query, Row, Store } from '@atelier/store';
+import type { Kind, Row, Store } from '@atelier/store';
 import { create } from '@bufbuild/protobuf';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
+import { allRows } from '../all-rows.ts';
 import { isStopped } from '../automations/records.ts';
 import { desireRunning, rowsOf, startTask } from '../automations/start.ts';
 import { closeWith, type ChangeFeed } from '../change-feed.ts';
@@ -110,8 +111,9 @@ async function pass(plane: PlaneContext, id: string): Promise<Outcome> {
     await takeOverStop(plane, row);
     return { kind: 'settled' };
   }
-  await fireTriggers(plane, row);
-  await removeStoppedServices(plane, id);
+  const services = await rowsOf(plane.store, 'service', id);
+  await fireTriggers(plane, row, services);
+  await removeStoppedServices(plane, services);
   return { kind: 'settled' };
 }
 
@@ -200,16 +202,23 @@ async function takeOverStop(plane: PlaneContext, row: Row<'environment'>): Promi
   });
 }
 
-async function fireTriggers(plane: PlaneContext, row: Row<'environment'>): Promise<void> {
+async function fireTriggers(
+  plane: PlaneContext,
+  row: Row<'environment'>,
+  services: readonly Row<'service'>[],
+): Promise<void> {
   const { store } = plane;
   const { spec, status } = row.value;
-  const [services, tasks, executions] = await Promise.all([
-    rowsOf(store, 'service', row.id),
+  const started =
+    status?.phase === EnvironmentPhase.RUNNING && spec?.desiredPhase === EnvironmentPhase.RUNNING;
+  // Nothing is triggered before, and a start changes its status a dozen times on the way there.
+  if (!started) return;
+  const [tasks, executions] = await Promise.all([
     rowsOf(store, 'task', row.id),
     rowsOf(store, 'taskExecution', row.id),
   ]);
   const facts = {
-    started: status?.phase === EnvironmentPhase.RUNNING && spec?.desiredPhase === EnvironmentPhase.RUNNING,
+    started,
     boot: status?.detail?.boot ?? '',
     devcontainerSession: status?.devcontainer?.session ?? '',
     triggerFilter: spec?.automationsFile?.triggerFilter ?? [],
@@ -246,8 +255,12 @@ function idFromName(plane: PlaneContext, name: string): string {
   return `${hash.slice(0, 8)}-${hash.slice(8, 12)}-8${hash.slice(13, 16)}-a${hash.slice(17, 20)}-${hash.slice(20, 32)}`;
 }
 
-async function removeStoppedServices(plane: PlaneContext, environmentId: string): Promise<void> {
-  for (const { id, value } of await rowsOf(plane.store, 'service', environmentId)) {
+/** Takes deleted services away that have stopped; a trigger never touches one that is to be deleted. */
+async function removeStoppedServices(
+  plane: PlaneContext,
+  services: readonly Row<'service'>[],
+): Promise<void> {
+  for (const { id, value } of services) {
     if (value.spec?.desiredPhase === ServicePhase.DELETED && isStopped(value))
       await plane.store.delete('service', id);
   }
@@ -255,14 +268,4 @@ async function removeStoppedServices(plane: PlaneContext, environmentId: string)
 
 async function unplaced(store: Store): Promise<string[]> {
   return (await allRows(store, 'environment', { attributes: { runnerId: [''] } })).map(({ id }) => id);
-}
-
-async function allRows<K extends Kind>(store: Store, kind: K, query: Query = {}): Promise<Row<K>[]> {
-  const rows: Row<K>[] = [];
-  for (let pageToken = ''; ;) {
-    const page = await store.list(kind, { ...query, pageSize: 100, pageToken });
-    rows.push(...page.rows);
-    if (page.nextToken === '') return rows;
-    pageToken = page.nextToken;
-  }
 }

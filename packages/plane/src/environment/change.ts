@@ -1,5 +1,6 @@
 /** Changes of an environment that users ask for. Pure: each alters the copy that it is given. */
 import { AtelierError, phase } from '@atelier/api';
+import type { SealedCredential } from '@atelier/api/atelier/sealed_credential';
 import {
   EnvironmentPhase,
   EnvironmentSpec_AutomationsFileSchema,
@@ -15,6 +16,7 @@ import {
 } from '@atelier/api/gitpod/environment';
 import { create } from '@bufbuild/protobuf';
 import { timestampFromMs, timestampMs } from '@bufbuild/protobuf/wkt';
+import { takeCredential } from './initializer.ts';
 
 /** The spec of an environment that is there; every stored environment has one. */
 export function specOf(environment: Environment): EnvironmentSpec {
@@ -92,25 +94,36 @@ export function setPhase(environment: Environment, nowMs: number): void {
   status.phase = next;
 }
 
-/** Applies an update request; `name` is set by the caller, who guards its uniqueness. */
+/**
+ * Applies an update request; `name` is set by the caller, who guards its uniqueness. `sealedCredentials` is what
+ * stood in the URL of a new initializer; a new initializer without a credential has none.
+ */
 export function applyUpdate(
   environment: Environment,
   request: UpdateEnvironmentRequest,
   nowMs: number,
+  sealedCredentials: SealedCredential[] = [],
 ): void {
   const { metadata } = environment;
   if (metadata && request.metadata?.name !== undefined) metadata.name = request.metadata.name;
   if (metadata && request.metadata?.lockdownAt) metadata.lockdownAt = request.metadata.lockdownAt;
   if (!request.spec) return;
-  applySpec(specOf(environment), request.spec);
+  applySpec(specOf(environment), request.spec, sealedCredentials);
   touchSpec(environment, nowMs);
 }
 
-function applySpec(spec: EnvironmentSpec, change: UpdateEnvironmentRequest_Spec): void {
+function applySpec(
+  spec: EnvironmentSpec,
+  change: UpdateEnvironmentRequest_Spec,
+  sealedCredentials: SealedCredential[],
+): void {
   if (change.content) {
     const content = (spec.content ??= create(EnvironmentSpec_ContentSchema));
     if (change.content.session !== undefined) content.session = change.content.session;
-    if (change.content.initializer) content.initializer = change.content.initializer;
+    if (change.content.initializer) {
+      content.initializer = takeCredential(change.content.initializer).initializer;
+      content.sealedCredentials = sealedCredentials;
+    }
     if (change.content.gitUsername !== undefined) content.gitUsername = change.content.gitUsername;
     if (change.content.gitEmail !== undefined) content.gitEmail = change.content.gitEmail;
   }

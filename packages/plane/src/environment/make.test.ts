@@ -1,18 +1,20 @@
+import { SealedCredentialSchema } from '@atelier/api/atelier/sealed_credential';
 import {
   CreateEnvironmentRequestSchema,
   EnvironmentPhase,
   EnvironmentRole,
+  EnvironmentSchema,
   EnvironmentSpecSchema,
   type CreateEnvironmentRequest,
 } from '@atelier/api/gitpod/environment';
-import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { create, toJsonString, type MessageInitShape } from '@bufbuild/protobuf';
 import { durationMs, timestampMs } from '@bufbuild/protobuf/wkt';
 import { describe, expect, it } from 'vitest';
 import { defaultName, makeEnvironment } from './make.ts';
 
 const nowMs = 1_800_000_000_000;
 const owner = { kind: 'user', id: 'somebody', organizationId: 'ours' } as const;
-const facts = { id: 'one', name: 'guestbook', owner, nowMs, session: 'fresh' };
+const facts = { id: 'one', name: 'guestbook', owner, nowMs, session: 'fresh', sealedCredentials: [] };
 
 type Spec = MessageInitShape<typeof EnvironmentSpecSchema>;
 
@@ -62,9 +64,21 @@ describe('a new environment', () => {
     expect(asked.spec?.content).toBeUndefined();
   });
 
-  it('shows its context URL without secrets', () => {
-    const { metadata } = makeEnvironment(request(contextUrl('https://me:secret@example.test/a/b')), facts);
-    expect(metadata?.originalContextUrl).toBe('https://example.test/a/b');
+  it.each([
+    contextUrl('https://me:secret@example.test/a/b'),
+    contextUrl('https:/me:secret@example.test/a/b/tree/main'),
+    git('https://me:secret@example.test/a/b'),
+    git('https://secret@example.test/a/b'),
+    { devcontainer: { dotfiles: { repository: 'https://me:secret@example.test/a/b' } } },
+  ])('keeps no secret of %j, and no box of a client', (spec) => {
+    const sealed = create(SealedCredentialSchema, { runnerId: 'r', sealed: Uint8Array.of(1) });
+    const asked = request(spec);
+    const theirs = create(SealedCredentialSchema, { runnerId: 'x', sealed: Uint8Array.of(2) });
+    if (asked.spec?.content) asked.spec.content.sealedCredentials = [theirs];
+    const made = makeEnvironment(asked, { ...facts, sealedCredentials: [sealed] });
+    expect(toJsonString(EnvironmentSchema, made)).toMatch(/"https:..example.test.a.b/);
+    expect(toJsonString(EnvironmentSchema, made)).not.toContain('secret');
+    expect(made.spec?.content?.sealedCredentials).toEqual([sealed]);
   });
 
   it.each<[Spec, string]>([
@@ -92,6 +106,7 @@ describe('the default name', () => {
     [contextUrl('https://example.test/team/...'), 'environment'],
     [git('https://example.test/team/app.git/'), 'app'],
     [git('git@example.test:team/app.git'), 'app'],
+    [git('https://me:secret@example.test'), 'example-test'],
     [git(`https://example.test/${'x'.repeat(100)}`), 'x'.repeat(60)],
   ])('of %o is %s', (spec, name) => {
     expect(defaultName(create(EnvironmentSpecSchema, spec))).toBe(name);

@@ -1,6 +1,7 @@
 /** A new environment from what was asked for: every default is filled in here. Pure. */
 import { AtelierError, phase } from '@atelier/api';
 import { EnvironmentDetailSchema } from '@atelier/api/atelier/environment_detail';
+import type { SealedCredential } from '@atelier/api/atelier/sealed_credential';
 import {
   EnvironmentMetadataSchema,
   EnvironmentPhase,
@@ -13,7 +14,6 @@ import {
   EnvironmentSpec_MachineSchema,
   EnvironmentSpec_TimeoutSchema,
   EnvironmentStatusSchema,
-  GitInitializerSchema,
   type CreateEnvironmentRequest,
   type Environment,
   type EnvironmentSpec,
@@ -23,6 +23,7 @@ import { clone, create } from '@bufbuild/protobuf';
 import { durationFromMs, timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { parseContextUrl, withoutSecrets } from '../context-url.ts';
 import type { Principal } from '../identity/principal.ts';
+import { takeCredential, withoutCredential } from './initializer.ts';
 
 /** An environment stops after this time without work, unless it says otherwise. */
 const inactivityTimeoutMs = 30 * 60 * 1000;
@@ -35,18 +36,20 @@ export interface MakeFacts {
   readonly nowMs: number;
   /** Fills sessions that were left empty. */
   readonly session: string;
+  /** What stood in the URL of the repository, sealed; the URL itself is stored without it. */
+  readonly sealedCredentials: SealedCredential[];
 }
 
 /** Makes the environment; `invalid_argument` for a spec that nothing can be made of. */
 export function makeEnvironment(request: CreateEnvironmentRequest, facts: MakeFacts): Environment {
-  const spec = completeSpec(request.spec, facts.session);
+  const spec = completeSpec(request.spec, facts);
   const now = timestampFromMs(facts.nowMs);
   const metadata = create(EnvironmentMetadataSchema, {
     organizationId: facts.owner.organizationId,
     annotations: request.annotations,
     name: facts.name,
     creator: create(SubjectSchema, { id: facts.owner.id, principal: PrincipalType.USER }),
-    originalContextUrl: withoutSecrets((request.spec && contextUrlOf(request.spec)) ?? ''),
+    originalContextUrl: withoutSecrets(withoutCredential((request.spec && contextUrlOf(request.spec)) ?? '')),
     createdAt: now,
     lastStartedAt: now,
     role: EnvironmentRole.DEFAULT,
@@ -60,7 +63,7 @@ export function makeEnvironment(request: CreateEnvironmentRequest, facts: MakeFa
   return create(EnvironmentSchema, { id: facts.id, metadata, spec, status });
 }
 
-function completeSpec(asked: EnvironmentSpec | undefined, session: string): EnvironmentSpec {
+function completeSpec(asked: EnvironmentSpec | undefined, facts: MakeFacts): EnvironmentSpec {
   const spec = asked ? clone(EnvironmentSpecSchema, asked) : create(EnvironmentSpecSchema);
   const { desiredPhase } = spec;
   if (desiredPhase === EnvironmentPhase.UNSPECIFIED) spec.desiredPhase = EnvironmentPhase.RUNNING;
@@ -76,29 +79,16 @@ function completeSpec(asked: EnvironmentSpec | undefined, session: string): Envi
   spec.devcontainer ??= create(EnvironmentSpec_DevContainerSchema);
   spec.automationsFile ??= create(EnvironmentSpec_AutomationsFileSchema);
   for (const part of [spec.machine, spec.content, spec.devcontainer, spec.automationsFile])
-    part.session ||= session;
+    part.session ||= facts.session;
   spec.timeout ??= create(EnvironmentSpec_TimeoutSchema, {
     disconnected: durationFromMs(inactivityTimeoutMs),
   });
-  resolveContent(spec);
+  const { content } = spec;
+  if (content.initializer) content.initializer = takeCredential(content.initializer).initializer;
+  content.sealedCredentials = facts.sealedCredentials;
+  const { dotfiles } = spec.devcontainer;
+  if (dotfiles) dotfiles.repository = withoutCredential(dotfiles.repository);
   return spec;
-}
-
-function resolveContent(spec: EnvironmentSpec): void {
-  const specs = spec.content?.initializer?.specs ?? [];
-  if (specs.length > 1) {
-    throw new AtelierError(
-      'invalid_argument',
-      'spec.content.initializer.specs: one repository per environment so far',
-    );
-  }
-  const [first] = specs;
-  if (first?.spec.case !== 'contextUrl') return;
-  const { cloneUrl, targetMode, target } = parseContextUrl(first.spec.value.url);
-  // A URL of a branch, tag or commit is a page of its host: what is cloned is the repository behind it.
-  if (target === '') return;
-  const git = create(GitInitializerSchema, { remoteUri: cloneUrl, targetMode, cloneTarget: target });
-  first.spec = { case: 'git', value: git };
 }
 
 function contextUrlOf(spec: EnvironmentSpec): string | undefined {
@@ -115,7 +105,7 @@ export function defaultName(spec: EnvironmentSpec | undefined): string {
   if (initializer?.case === 'contextUrl') repository = parseContextUrl(initializer.value.url).repository;
   if (initializer?.case === 'git') {
     repository =
-      initializer.value.remoteUri
+      withoutSecrets(initializer.value.remoteUri)
         .replace(/\/+$/, '')
         .split(/[/:]/)
         .at(-1)

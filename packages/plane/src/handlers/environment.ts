@@ -17,7 +17,9 @@ import { timestampMs } from '@bufbuild/protobuf/wkt';
 import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
 import { newId, type PlaneContext } from '../context.ts';
 import { applyUpdate, archive, desire, markActive } from '../environment/change.ts';
-import { createEnvironment } from '../environment/create.ts';
+import { createEnvironment, requirePrintable } from '../environment/create.ts';
+import { sealCredential } from '../environment/credential.ts';
+import { takeCredential } from '../environment/initializer.ts';
 import { requireUser, type Principal } from '../identity/principal.ts';
 import { listEnvironmentClasses } from './environment-class.ts';
 import { countOf, enumNames, paginationOf, pagingOf } from './paging.ts';
@@ -65,8 +67,16 @@ function recordHandlers(plane: PlaneContext): Implementation {
       const { value } = await findEnvironment(plane, request.environmentId, requireUser(context));
       const text = request.metadata?.name;
       if (text === '') throw new AtelierError('invalid_argument', 'metadata.name must not be empty');
+      requirePrintable(text ?? '');
+      const initializer = request.spec?.content?.initializer;
+      const sealed = await sealCredential(plane, initializer && takeCredential(initializer).credential, {
+        environmentId: value.id,
+        organizationId: value.metadata?.organizationId ?? '',
+        classId: value.spec?.machine?.class ?? '',
+        runnerId: value.metadata?.runnerId ?? '',
+      });
       const update = (environment: Environment): Environment => {
-        applyUpdate(environment, request, clock.nowMs());
+        applyUpdate(environment, request, clock.nowMs(), sealed);
         return environment;
       };
       const owner = value.metadata?.creator?.id ?? '';

@@ -36,6 +36,7 @@ export interface TestPlane {
     overPort?: boolean;
     acknowledgedRevision?: bigint;
     planeId?: string;
+    publicKey?: Uint8Array;
   }): FakeRunner;
   stop(): Promise<void>;
 }

@@ -5,6 +5,12 @@ import type { Situation } from './situation.ts';
 const backoffInitialMs = 1000;
 const backoffMaxMs = 30_000;
 
+/**
+ * How often a step is tried that somebody else's server decides about. One that still refuses after these
+ * pauses will most likely refuse for long, and a person waits for the answer.
+ */
+const attemptsMax: Partial<Record<StepName, number>> = { content: 5, configuration: 5, image: 5 };
+
 /** A step that the environment's situation asks for, before its earlier failures are looked at. */
 export interface StepNeed extends Pick<PlannedStep, 'step' | 'session'> {
   readonly generation?: number | undefined;
@@ -24,9 +30,9 @@ export function backoffMs(attempts: number): number {
 }
 
 /**
- * Says where a needed step stands: `exhausted` when it failed for good, or when its deadline has passed since
- * its first attempt that failed began (or since the attempt that runs now began). With `endless` it is never
- * given up: after its deadline an attempt is ended and made again with backoff.
+ * Says where a needed step stands: `exhausted` when it failed for good or too often, or when its deadline
+ * has passed since its first attempt that failed began (or since the attempt that runs now began). With
+ * `endless` it is never given up: after its deadline an attempt is ended and made again with backoff.
  */
 export function readinessOf(situation: Situation, need: StepNeed, endless: boolean): Readiness {
   const { record, observed, nowMs } = situation;
@@ -38,6 +44,10 @@ export function readinessOf(situation: Situation, need: StepNeed, endless: boole
   const startedAtMs = running?.startedAtMs ?? nowMs;
   const deadlineMs = (endless ? startedAtMs : (failure?.firstFailedAtMs ?? startedAtMs)) + limitMs;
   if (!endless && failure?.final === true) return { kind: 'exhausted', message: failure.message };
+  if (!endless && running === undefined && (failure?.attempts ?? 0) >= (attemptsMax[need.step] ?? Infinity)) {
+    const message = `${failure?.message ?? ''}\nIt was tried ${failure?.attempts ?? 0} times.`;
+    return { kind: 'exhausted', message };
+  }
   if (nowMs >= deadlineMs) {
     const message = failure?.message ?? `It took longer than ${durationText(limitMs)}.`;
     if (!endless) return { kind: 'exhausted', message };

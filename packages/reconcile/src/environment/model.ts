@@ -80,6 +80,8 @@ export interface StepFailure {
 export interface EnvironmentRecord {
   /** Content session whose content is whole in the workspace. */
   readonly contentSession?: string | undefined;
+  /** What is missing of that content, for a person; absent when nothing is. */
+  readonly contentWarning?: string | undefined;
   /** Dev container session whose configuration was read. */
   readonly configurationSession?: string | undefined;
   /** Dev container session for which `imageDigest` was resolved. */

@@ -33,7 +33,8 @@ const changesMax = 32;
  * - A disk without any record is never cleared: its content counts as made.
  *
  * Failures: a step is tried again after 1 s, doubling to 30 s, until its deadline has passed since its first
- * attempt that failed began; a final failure ends it at once. Then
+ * attempt that failed began; a final failure ends it at once, and so does the fifth of a step that somebody
+ * else's server decides about. Then
  * - configuration, image, root layer: recovery, the environment runs on the base image and its dev container
  *   is failed with the message, until the next rebuild;
  * - life-cycle commands: the same, but on the root layer that it has, since that is sound;

@@ -21,10 +21,12 @@ export function mergeChanges(first: RecordChange, second: RecordChange): RecordC
   return forgotten.size === 0 ? merged : { ...merged, forgetFailures: [...forgotten] };
 }
 
-/** What a step that succeeded leaves behind: only an image step has something, the digest it found. */
+/** What a step that succeeded leaves behind: an image step the digest, a content step what is missing. */
 export interface StepResult {
   /** The image that was resolved and pinned; required for an image step. */
   readonly imageDigest?: string | undefined;
+  /** What the content lacks and is usable without, for a person. */
+  readonly contentWarning?: string | undefined;
 }
 
 /**
@@ -42,7 +44,7 @@ export function recordSuccess(
 function doneBy(record: EnvironmentRecord, planned: PlannedStep, result: StepResult): RecordChange {
   switch (planned.step) {
     case 'content':
-      return { contentSession: planned.session };
+      return { contentSession: planned.session, contentWarning: result.contentWarning };
     case 'configuration':
       return { configurationSession: planned.session };
     case 'image':

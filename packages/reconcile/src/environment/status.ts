@@ -65,6 +65,7 @@ export function statusOf(
       session: record.contentSession ?? '',
       phase: contentPhases[plan.content],
       failureMessage: contentFailed ? plan.failureMessage : '',
+      warningMessage: record.contentWarning ?? '',
     },
     devcontainer: {
       session: record.ready?.devcontainerSession ?? record.configurationSession ?? '',

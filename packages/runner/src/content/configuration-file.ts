@@ -1,5 +1,5 @@
 /** Finds and reads the dev container configuration in the workspace, from inside a throw-away instance. */
-import { AtelierError } from '@atelier/api';
+import { AtelierError, toAtelierError } from '@atelier/api';
 import { chooseConfigurationPath } from '@atelier/devcontainer';
 import type { WorkspacePlace } from './source.ts';
 
@@ -61,9 +61,27 @@ async function findFile(run: RunInWorkspace, specifiedPath: string): Promise<Con
   return { path, text };
 }
 
+/** A file only: whoever wrote the repository may have put a pipe there, which would be read for ever. */
 async function readText(run: RunInWorkspace, path: string): Promise<string | undefined> {
-  const { exitCode, stdout } = await run(['cat', `./${path}`]);
-  return exitCode === 0 ? stdout : undefined;
+  const at = `./${path}`;
+  const [file, anything] = await Promise.all([
+    run(['test', '-f', at]),
+    run(['test', '-e', at, '-o', '-L', at]),
+  ]);
+  if (file.exitCode !== 0) {
+    if (anything.exitCode !== 0) return undefined;
+    throw unusable(path, 'it is no file, or a link that leads to none. Put a file there, or nothing');
+  }
+  const { exitCode, stdout } = await run(['cat', at]).catch((thrown: unknown) => {
+    if (toAtelierError(thrown).code !== 'invalid_argument') throw thrown;
+    throw unusable(path, 'it is far too large. Make it shorter');
+  });
+  if (exitCode !== 0) throw unusable(path, 'reading it failed. Look at it in the repository');
+  return stdout;
+}
+
+function unusable(path: string, why: string): AtelierError {
+  return new AtelierError('invalid_argument', `${path} cannot be used: ${why}.`);
 }
 
 async function namedConfigurations(run: RunInWorkspace): Promise<string[]> {

@@ -1,6 +1,7 @@
 /** What a failed clone says to a person: git's last words without credentials, and what to do. */
 import { AtelierError } from '@atelier/api';
 import type { GitRemote } from './remote.ts';
+import type { FoundKeys } from './ssh-keys.ts';
 
 const linesShown = 5;
 
@@ -21,6 +22,7 @@ export function contentFailure(
   stderr: string,
   exitCode: number,
   remote: GitRemote | undefined,
+  sshKeys?: FoundKeys,
 ): AtelierError {
   const clean = withoutCredentials(stderr, remote);
   const lines = clean
@@ -35,6 +37,15 @@ export function contentFailure(
     );
   const last = lines.slice(-linesShown).join('\n');
   const host = remote?.host ?? '';
+  if (/Host key verification failed/i.test(clean)) {
+    return new AtelierError(
+      'failed_precondition',
+      `${host} shows another host key than the one that is known of it (~/.ssh/known_hosts). If the new one is right, take the old one out with "ssh-keygen -R ${host}".\n${last}`,
+    );
+  }
+  if (remote?.kind === 'ssh' && needsCredential(clean)) {
+    return new AtelierError('permission_denied', `${refusedKeys(host, sshKeys)}\n${last}`);
+  }
   if (needsCredential(clean)) {
     return new AtelierError(
       'permission_denied',
@@ -44,13 +55,47 @@ export function contentFailure(
   if (cannotReach(clean)) {
     return new AtelierError(
       'unavailable',
-      `${host === '' ? 'The remote' : host} cannot be reached from the environment. It is tried again.\n${last}`,
+      `${host === '' ? 'The remote' : host} cannot be reached from the environment. Check the address, and whether the host answers.\n${last}`,
+    );
+  }
+  if (/Operation too slow/i.test(clean)) {
+    return new AtelierError(
+      'failed_precondition',
+      `${host} accepted the connection and then sent nothing for a minute. Try again when it answers.\n${last}`,
+    );
+  }
+  if (
+    /repository '.*' not found|does not appear to be a git repository|not valid: is this a git repository/i.test(
+      clean,
+    )
+  ) {
+    return new AtelierError(
+      'not_found',
+      `There is no git repository at ${remote?.url ?? 'the remote'}. Correct the address.\n${last}`,
     );
   }
   return new AtelierError(
     'failed_precondition',
     `The content could not be made (exit code ${exitCode}).\n${last === '' ? 'The command said nothing.' : last}`,
   );
+}
+
+/** Which ssh keys were tried, and what to do. */
+function refusedKeys(host: string, keys: FoundKeys | undefined): string {
+  const instead = 'or use an https URL with a token';
+  if (keys === undefined) {
+    return `${host} wants an ssh key, and this runner is not your own machine, so it has none of yours. Use an https URL with a token.`;
+  }
+  const locked =
+    keys.locked.length === 0
+      ? ''
+      : ` Protected by a passphrase, for which nobody can be asked here: ${keys.locked.join(', ')}.`;
+  const { usable } = keys;
+  if (usable.length === 0) {
+    return `${host} wants an ssh key, and the user who runs Atelier has none in ~/.ssh that can be used.${locked} Make one without a passphrase (ssh-keygen -t ed25519) and add its public half at ${host}, ${instead}.`;
+  }
+  const tried = usable.map(({ name }) => `~/.ssh/${name}`).join(', ');
+  return `${host} accepts none of the ssh keys of the user who runs Atelier (${tried}).${locked} Add the public half of one to your account there, ${instead}.`;
 }
 
 function needsCredential(stderr: string): boolean {

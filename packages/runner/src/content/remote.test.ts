@@ -124,11 +124,52 @@ describe('a clone that failed', () => {
     expect(error.message).not.toMatch(/hunter2|somebody/);
   });
 
+  const ssh = parseRemote('ssh://git@example.org:2222/p');
+  const key = { name: 'id_ed25519', path: '/keys/id_ed25519' };
+  it.each([
+    [undefined, /this runner is not your own machine.*https URL with a token/],
+    [{ usable: [], locked: [], knownHosts: undefined }, /none in ~\/.ssh.*ssh-keygen/],
+    [{ usable: [], locked: ['id_rsa'], knownHosts: undefined }, /passphrase.*: id_rsa\. Make one without/],
+    [{ usable: [key], locked: [], knownHosts: undefined }, /accepts none .*\(~\/.ssh\/id_ed25519\)\. Add/],
+  ])('says of ssh keys what was tried and what to do (%#)', (keys, message) => {
+    const said =
+      'git@example.org: Permission denied (publickey).\nfatal: Could not read from remote repository.';
+    const error = contentFailure(said, 128, ssh, keys);
+    expect(error).toMatchObject({ code: 'permission_denied', message: expect.stringMatching(message) });
+    expect(error.message).toMatch(/^example.org:2222 /);
+  });
+
+  it('says what a changed host key means', () => {
+    const error = contentFailure('Host key verification failed.\n', 128, ssh);
+    expect(error).toMatchObject({
+      code: 'failed_precondition',
+      message: expect.stringMatching(/another host key.*ssh-keygen -R/),
+    });
+  });
+
   it('is tried again when the network was at fault, and not otherwise', () => {
     expect(contentFailure('fatal: Could not resolve host: example.org', 128, remote).code).toBe(
       'unavailable',
     );
     expect(contentFailure('fatal: Remote branch x not found', 128, remote).code).toBe('failed_precondition');
+  });
+
+  it.each([
+    [
+      "fatal: repository 'https://example.org/p/' not found",
+      'not_found',
+      'There is no git repository at https://example.org/p. ',
+    ],
+    [
+      'fatal: unable to access: Operation too slow. Less than 1 bytes/sec transferred',
+      'failed_precondition',
+      'example.org accepted the connection and then sent nothing for a minute. ',
+    ],
+  ])('%s: says what that means', (said, code, message) => {
+    const error = contentFailure(said, 128, remote);
+    expect(error.code).toBe(code);
+    expect(error.message.startsWith(message), error.message).toBe(true);
+    expect(error.message).toContain(said);
   });
 
   it('loses credentials in any spelling', () => {

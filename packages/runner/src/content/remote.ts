@@ -61,18 +61,22 @@ const allowedForms = 'is of a form that is not allowed: http, https, ssh, file o
 
 function httpRemote(url: URL): GitRemote {
   requireHost(url.host);
-  const username = decoded(url.username);
-  const password = decoded(url.password);
   const clean = new URL(url.href);
   clean.username = '';
   clean.password = '';
   clean.hash = '';
-  const credential =
-    username === '' && password === ''
-      ? undefined
-      : // A token alone is often written as the user name; the name does not matter then.
-        { username: username === '' ? 'git' : username, password: password === '' ? username : password };
-  return { kind: 'http', url: clean.href, host: url.host, credential, path: '' };
+  return { kind: 'http', url: clean.href, host: url.host, credential: credentialIn(url), path: '' };
+}
+
+/** What stands before the @ of a URL; `invalid_argument` for what no command could be given. */
+export function credentialIn(url: URL): GitRemote['credential'] {
+  const username = decoded(url.username);
+  const password = decoded(url.password);
+  // oxlint-disable-next-line no-control-regex
+  if (/[\u0000-\u001f\u007f]/.test(username + password)) throw refused('holds an encoded control character');
+  if (username === '' && password === '') return undefined;
+  // A token alone is often written as the user name; the name does not matter then.
+  return { username: username === '' ? 'git' : username, password: password === '' ? username : password };
 }
 
 function sshRemote(url: URL): GitRemote {

@@ -18,6 +18,7 @@ import {
 } from '../content/source.ts';
 import { isLocalRunner, placeBySpec } from '../environment.ts';
 import { insideOf } from '../inside.ts';
+import { substitutionOf } from '../substitution.ts';
 import { specOf, type StepContext, type StepFunction } from './step.ts';
 import { inThrowaway, type Throwaway } from './throwaway.ts';
 
@@ -85,7 +86,7 @@ function readFound(
 /** Tries everything that is later done with it, so that what is wrong shows here. */
 function checked(context: StepContext, read: ReadConfiguration): ReadConfiguration {
   const place = placeRead(context, read);
-  const inside = insideOf(read, undefined, place);
+  const inside = insideOf(read, undefined, place, context.environmentId);
   if (read.path !== '') planImage(substituted(context, read), read.path, repositoryFolder(place));
   const { workspaceFolder, mountTarget } = inside;
   if (!/^\/[^\0]*[^/\0]/.test(mountTarget) || !workspaceFolder.startsWith('/')) {
@@ -102,8 +103,8 @@ function placeRead(context: StepContext, read: ReadConfiguration): WorkspacePlac
 }
 
 function substituted(context: StepContext, read: ReadConfiguration) {
-  const localWorkspaceFolder = placedFolder(placeRead(context, read));
-  return substitute(read.configuration, { localWorkspaceFolder }).configuration;
+  const given = substitutionOf(context.environmentId, placeRead(context, read));
+  return substitute(read.configuration, given).configuration;
 }
 
 async function runInitialize(

@@ -2,8 +2,9 @@
 import { planImage, substitute } from '@atelier/devcontainer';
 import type { ImageRequest } from '@atelier/driver';
 import { readConfiguration } from '../configuration.ts';
-import { placedFolder, repositoryFolder } from '../content/source.ts';
+import { repositoryFolder } from '../content/source.ts';
 import { isLocalRunner, placeBySpec } from '../environment.ts';
+import { substitutionOf } from '../substitution.ts';
 import type { StepContext, StepFunction } from './step.ts';
 
 /**
@@ -31,7 +32,7 @@ async function requestOf(
   const read = await readConfiguration(parts.records, environmentId, session);
   if (read === undefined) return { kind: 'base' };
   const place = read.place ?? placeBySpec(desired, isLocalRunner(parts.ledger));
-  const { configuration } = substitute(read.configuration, { localWorkspaceFolder: placedFolder(place) });
+  const { configuration } = substitute(read.configuration, substitutionOf(environmentId, place));
   const plan = planImage(configuration, read.path, repositoryFolder(place));
   switch (plan.kind) {
     case 'default': {

@@ -1,13 +1,14 @@
 /** PID 1 of the main instance runs. */
 import { AtelierError, instanceName } from '@atelier/api';
 import { loadInside } from '../environment.ts';
-import { hostnameOf, limitsOf } from '../inside.ts';
+import { hostnameOf } from '../inside.ts';
+import { mainLimits } from '../limits.ts';
 import type { StepFunction } from './step.ts';
 
 /** Starts the instance on its root layer; its supervisor is listened for before it can dial. */
 export const instanceStep: StepFunction = async (context, planned) => {
   const { parts, memory, environmentId, desired, record } = context;
-  const { driver, settings } = parts;
+  const { driver } = parts;
   const { generation } = planned;
   if (generation === undefined) {
     throw new AtelierError('internal', `The instance of ${environmentId} was planned without a root layer.`);
@@ -25,7 +26,7 @@ export const instanceStep: StepFunction = async (context, planned) => {
     // The user's variables are the supervisor's to hand out: its own runtime would obey some of them.
     environment: { ATELIER_BOOT: planned.session },
     hostname: hostnameOf(desired.environment),
-    limits: limitsOf(desired, settings.limits),
+    limits: mainLimits(parts, desired),
   });
   return {};
 };

@@ -6,6 +6,7 @@ import { AtelierError, instanceName, type InstancePart } from '@atelier/api';
 import type { InstanceMount, SupervisorLink } from '@atelier/driver';
 import type { Transport } from '@connectrpc/connect';
 import { hostnameOf } from '../inside.ts';
+import { throwawayLimits } from '../limits.ts';
 import { runProcess, type ProcessEnd } from '../supervisor-client/process.ts';
 import type { StepContext } from './step.ts';
 
@@ -43,7 +44,7 @@ export async function inThrowaway<T>(
   signal: AbortSignal,
   work: (throwaway: Throwaway) => Promise<T>,
 ): Promise<T> {
-  const { driver, settings } = context.parts;
+  const { driver } = context.parts;
   const { environmentId } = context;
   const name = throwawayName(environmentId, part);
   const image = await driver.images.ensure({ kind: 'base' }, context.progress, signal);
@@ -61,7 +62,7 @@ export async function inThrowaway<T>(
         network: 'attached',
         environment: { ATELIER_BOOT: name },
         hostname: hostnameOf(context.desired.environment),
-        limits: settings.throwawayLimits,
+        limits: throwawayLimits(context.parts),
       });
       return await work(throwawayOn((await link.taken).transport, name, signal));
     } finally {

@@ -33,8 +33,9 @@ const stderrLengthMax = 64 * 1024;
 const stdoutLengthMax = 1024 * 1024;
 
 /**
- * Runs a process and waits for its end. Errors: `failed_precondition` when it cannot be started at all or
- * prints more than 1 MiB on stdout, `unavailable` when the link breaks, `canceled` when the signal is aborted.
+ * Runs a process and waits for its end. Errors: `failed_precondition` when it cannot be started at all,
+ * `invalid_argument` when it prints more than 1 MiB on stdout, `unavailable` when the link breaks,
+ * `canceled` when the signal is aborted.
  */
 export async function runProcess(
   transport: Transport,
@@ -73,7 +74,7 @@ export async function runProcess(
 function requireShort(text: string, run: ProcessRun): string {
   if (text.length <= stdoutLengthMax) return text;
   throw new AtelierError(
-    'failed_precondition',
+    'invalid_argument',
     `${run.arguments.join(' ')} prints more than ${stdoutLengthMax} characters. It is not what it should be; look at it in the repository.`,
   );
 }

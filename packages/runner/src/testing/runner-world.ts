@@ -1,4 +1,5 @@
 /** One runner, its disk, its plane and a clock, for tests: killed and started again as often as one likes. */
+import { generateKeyPairSync } from 'node:crypto';
 import { makeId, type Random } from '@atelier/api';
 import { EnvironmentPhase } from '@atelier/api/gitpod/environment';
 import { DesiredEnvironmentSchema, type ObservedEnvironment } from '@atelier/api/atelier/runner_link';
@@ -7,11 +8,18 @@ import { defaultDeadlines, lintPlan } from '@atelier/reconcile';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import type { LocalFolders } from '../content/local-folder.ts';
+import { noKeys } from '../content/ssh-keys.ts';
+import { runnerIdentity } from '../identity.ts';
 import { defaultPlaneLinkSettings } from '../plane-link/plane-link.ts';
 import { createRunner, type Runner, type RunnerOptions, type RunnerSettings } from '../runner.ts';
 import { ManualClock } from './manual-clock.ts';
 import { MemoryDisk } from './memory-storage.ts';
 import { TestPlane } from './test-plane.ts';
+
+const testIdentity = runnerIdentity(
+  '0190bbbb-0000-7000-8000-000000000001',
+  generateKeyPairSync('x25519').privateKey,
+);
 
 /** Settings for tests: those of real life with small limits. */
 export const testSettings: RunnerSettings = {
@@ -67,6 +75,7 @@ export function desiredEnvironment(
             : { initializer: { specs: [{ spec: { case: 'contextUrl', value: { url } } }] } }),
         },
         devcontainer: { session: wish.devcontainer ?? 'd1' },
+        ports: [{ port: 8080, name: 'web' }],
         ...(wish.timeoutMs === undefined
           ? {}
           : { timeout: { disconnected: durationFromMs(wish.timeoutMs) } }),
@@ -109,7 +118,8 @@ export class RunnerWorld {
       logs: disk.logs,
       localFolders,
       dial: plane.dial,
-      identity: { runnerId: '0190bbbb-0000-7000-8000-000000000001', publicKey: new Uint8Array(32) },
+      sshKeys: noKeys,
+      identity: testIdentity,
       settings: testSettings,
       capabilities: [],
       gatewayUrl: () => 'http://127.0.0.1:1',

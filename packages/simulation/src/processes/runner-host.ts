@@ -6,6 +6,7 @@ import { defaultDeadlines, type PassOutcome } from '@atelier/reconcile';
 import {
   createRunner,
   defaultPlaneLinkSettings,
+  noKeys,
   type LedgerStorage,
   type RecordStorage,
   type Runner,
@@ -91,7 +92,9 @@ export class RunnerHost {
       logs: process.gate(this.#logs, () => 0),
       localFolders: { look: async (path) => ({ kind: 'folder', path, subfolder: '' }) },
       dial: (requests, signal) => world.network.dial(process, requests, signal),
-      identity: { runnerId: this.#runnerId, publicKey: new Uint8Array(32) },
+      sshKeys: noKeys,
+      // Nobody seals anything here: a key of chance would make two runs of one seed differ.
+      identity: { runnerId: this.#runnerId, publicKey: new Uint8Array(32), unseal: (sealed) => sealed },
       settings,
       capabilities: [],
       gatewayUrl: () => '',

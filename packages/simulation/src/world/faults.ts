@@ -75,7 +75,7 @@ export const roughWorld: WorldFaults = {
   instanceDeathWithinMs: 30 * minuteMs,
   linkDrop: 0.3,
   linkNever: 0.01,
-  lifecycleFailure: 0.05,
+  lifecycleFailure: 0.2,
 };
 
 /** A world in which nothing goes wrong at all. */

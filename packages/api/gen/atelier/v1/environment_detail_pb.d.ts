@@ -81,6 +81,13 @@ export declare type EnvironmentDetail = Message<"atelier.v1.EnvironmentDetail"> 
    * @generated from field: uint64 lease_epoch = 9;
    */
   leaseEpoch: bigint;
+
+  /**
+   * Ports that the dev container's configuration wants to be forwarded (forwardPorts), each once, in its order.
+   *
+   * @generated from field: repeated int32 forward_ports = 10;
+   */
+  forwardPorts: number[];
 };
 
 /**

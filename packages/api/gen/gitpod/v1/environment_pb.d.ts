@@ -9,6 +9,7 @@ import type { CountRequest, CountResponse } from "./count_pb.js";
 import type { RunnerKind } from "./runner_pb.js";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Subject } from "./subject_pb.js";
+import type { SealedCredential } from "../../atelier/v1/sealed_credential_pb.js";
 import type { Secret_CredentialProxy, Secret_Source } from "./secret_pb.js";
 import type { AutomationTrigger } from "./automation_trigger_pb.js";
 import type { EnvironmentDetail } from "../../atelier/v1/environment_detail_pb.js";
@@ -1410,6 +1411,13 @@ export declare type EnvironmentSpec_Content = Message<"gitpod.v1.EnvironmentSpec
    * @generated from field: string git_email = 4;
    */
   gitEmail: string;
+
+  /**
+   * Atelier's own: numbers from 50000 are ours. The credential of the initializer's URL, which is kept without it.
+   *
+   * @generated from field: repeated atelier.v1.SealedCredential sealed_credentials = 50000;
+   */
+  sealedCredentials: SealedCredential[];
 };
 
 /**
