@@ -61,7 +61,27 @@ export class Atelier {
 
   /** Starts a command and does not wait for its end. */
   begin(arguments_: readonly string[], surroundings: Surroundings = {}): Begun {
-    const child = spawn(programs.node, [main, ...arguments_], {
+    return this.beginProgram(programs.node, [main, ...arguments_], surroundings);
+  }
+
+  /** The same on a terminal of this machine, which the command makes raw, as for a person. */
+  beginOnTerminal(arguments_: readonly string[], redirection = ''): Begun {
+    const words = [programs.node, main, ...arguments_].map((word) => `'${word.replaceAll("'", `'\\''`)}'`);
+    return this.beginProgram('script', ['-qefc', `exec ${words.join(' ')} ${redirection}`, '/dev/null']);
+  }
+
+  /** Starts a command as another user, who may read the checkout. */
+  beginAs(userId: number, arguments_: readonly string[], surroundings: Surroundings): Begun {
+    const become = [`--reuid=${userId}`, `--regid=${userId}`, '--clear-groups', programs.node, main];
+    return this.beginProgram('setpriv', [...become, ...arguments_], surroundings);
+  }
+
+  private beginProgram(
+    program: string,
+    arguments_: readonly string[],
+    surroundings: Surroundings = {},
+  ): Begun {
+    const child = spawn(program, arguments_, {
       cwd: surroundings.workingFolder ?? this.folder,
       env: { ...programs.variables, ATELIER_HOME: this.home, ...surroundings.variables },
       stdio: ['pipe', 'pipe', 'pipe'],

@@ -1,7 +1,7 @@
 /** One command from its arguments to its exit code. What a command does not use is not loaded. */
 import { softwareVersion } from '@atelier/api/protocol';
 import { CommanderError } from 'commander';
-import { createContext, type CommandContext } from './context.ts';
+import { createContext, tokenAdvice, type CommandContext } from './context.ts';
 import { exitCodeOf, misuse, ownFailure } from './exit.ts';
 import { createProgram } from './program.ts';
 import { machineSystem } from './system.ts';
@@ -30,6 +30,7 @@ async function runCommand(context: CommandContext, given: readonly string[]): Pr
     const { toAtelierError } = await import('@atelier/api');
     const { code, message } = toAtelierError(thrown);
     context.note(`atelier: ${message}`);
+    if (code === 'unauthenticated' && !message.includes(tokenAdvice)) context.note(`  ${tokenAdvice}`);
     return ownCode(exitCodeOf(code));
   }
 }

@@ -82,11 +82,23 @@ function showStep(progress: Progress, system: System, label: string, tookMs: num
 }
 
 async function readToken({ tokenFile }: DaemonRecord): Promise<string> {
+  let why = 'it is damaged';
+  let failure: unknown;
   try {
-    return (await readFile(tokenFile, 'utf8')).trim();
+    const token = (await readFile(tokenFile, 'utf8')).trim();
+    if (/^[\x21-\x7e]+$/.test(token)) return token;
   } catch (cause) {
-    const { AtelierError } = await import('@atelier/api');
-    const message = `the token in ${tokenFile} cannot be read: are you its owner?`;
-    throw new AtelierError('permission_denied', message, { cause });
+    failure = cause;
+    why = (cause as NodeJS.ErrnoException).code === 'ENOENT' ? 'it is gone' : 'it cannot be read';
   }
+  const { AtelierError } = await import('@atelier/api');
+  throw new AtelierError(
+    'unauthenticated',
+    `the token in ${tokenFile} is of no use: ${why}. ${tokenAdvice}`,
+    { cause: failure },
+  );
 }
+
+/** What helps when a token is not accepted: the daemon makes sure of it when it starts. */
+export const tokenAdvice =
+  'If the home is yours, "atelier daemon stop" and then "atelier daemon start" write it anew; environments run on.';

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { processIdentity } from './daemon/processes.ts';
 import type { DaemonRecord } from './daemon/record.ts';
 
 /** The command line as a user has it, on a real plane with its database and a real runner with the simulated driver. */
@@ -155,5 +156,40 @@ describe('atelier', { timeout: 120_000 }, () => {
     );
     expect(record().pid).not.toBe(before.pid);
     expect((await atelier('version', '-o', 'json')).stdout).toContain('"daemonVersion": "0.1.0"');
+  });
+
+  it('refuses a second daemon process on the home with words', async () => {
+    const { pid, options } = record();
+    expect(await atelier('daemon', 'serve', home, JSON.stringify(options))).toMatchObject({
+      code: 6,
+      stderr: expect.stringContaining(`process ${pid} is the plane of ${home} already`),
+    });
+    expect(record().pid).toBe(pid);
+  });
+
+  it('starts a daemon in place of one that dies before it ever answered', async () => {
+    const stops = await Promise.all([atelier('daemon', 'stop'), atelier('daemon', 'stop')]);
+    expect(stops.map(({ code }) => code)).toEqual([0, 0]);
+    const dying = spawn('sleep', ['1000']);
+    const identity = processIdentity(dying.pid ?? 0);
+    writeFileSync(join(home, 'locks', 'plane.1000'), JSON.stringify(identity));
+    const start = begin(['daemon', 'start']);
+    const log = join(home, 'daemon.log');
+    const refusal = `process ${dying.pid} is the plane of`;
+    await expect.poll(() => readFileSync(log, 'utf8'), { timeout: 30_000 }).toContain(refusal);
+    dying.kill('SIGKILL');
+    expect(await start.ended).toMatchObject({ code: 0 });
+    expect(record().options.driverName).toBe('simulated');
+  });
+
+  it('leaves a daemon that starts when up is interrupted, and says so', async () => {
+    await atelier('daemon', 'stop');
+    const up = begin(['up', 'website']);
+    await expect.poll(() => up.said.stderr, { timeout: 60_000 }).toContain('starting it');
+    up.child.kill('SIGINT');
+    const { code, stderr } = await up.ended;
+    expect(code).toBe(130);
+    expect(stderr).toContain('the daemon goes on starting without you\n  atelier daemon status\n');
+    expect((await atelier('up', 'website')).code).toBe(0);
   });
 });

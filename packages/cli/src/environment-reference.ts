@@ -57,10 +57,14 @@ export function severalHere(environments: readonly Environment[]): AtelierError 
 
 /**
  * The context URL of what a person typed: a URL as it is, `user@host:path` as ssh, anything else as a folder,
- * of which the nearest folder upwards that is a repository or has a dev container is taken. `not_found` for a folder that does not exist.
+ * of which the nearest folder upwards that is a repository or has a dev container is taken. `not_found` for a
+ * folder that does not exist, `invalid_argument` for a URL that is none.
  */
 export function contextUrlOf(source: string, workingFolder: string): string {
-  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(source)) return source;
+  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(source)) {
+    if (URL.canParse(source) && !/\s/.test(source)) return source;
+    throw new AtelierError('invalid_argument', `${JSON.stringify(withoutSecrets(source))} is not a URL`);
+  }
   const path = resolve(workingFolder, source);
   if (!existsSync(path)) {
     const short = /^([\w.-]+@)([\w.-]+):(?!\/\/)(.+)$/.exec(source);

@@ -37,7 +37,7 @@ function addEnvironmentCommands(program: Command, act: Act): void {
   program
     .command('up [source]')
     .description('make, start or return to the environment of a folder or a repository URL')
-    .option('--name <name>', 'name of the environment')
+    .option('--name <name>', 'name of the environment', parseName)
     .option('--class <class>', 'environment class, for a new one')
     .option('--rebuild', 'make the dev container anew; the repository and volumes stay')
     .addOption(output())
@@ -101,8 +101,10 @@ function addInsideCommands(program: Command, act: Act): void {
     .addHelpText('after', '\nExample: atelier logs -f guestbook web')
     .action(act(async () => (await import('./commands/logs.ts')).run));
   program
-    .command('forward <environment> <port...>')
-    .description('carry ports of an environment to this machine, as <port> or <port>:<local port>')
+    .command('forward <environment> [port...]')
+    .description(
+      'carry ports of an environment to this machine, as <port> or <port>:<local port>; without any, its forwardPorts',
+    )
     .addOption(output())
     .addHelpText('after', '\nExample: atelier forward guestbook 8080:9090')
     .action(act(async () => (await import('./commands/forward.ts')).run));
@@ -182,8 +184,10 @@ function addDaemonCommands(daemon: Command, act: Act): void {
     .option('--plane', 'only the management plane')
     .option('--runner', 'only the runner')
     .option('--port <port>', 'port of the management plane', parsePort)
-    .option('--database-url <url>', 'an external PostgreSQL instead of the embedded one')
+    .option('--database-url <url>', 'an external PostgreSQL instead of the embedded one', parseDatabaseUrl)
     .addOption(new Option('--driver <driver>', 'what realizes environments').choices(['oci', 'simulated']))
+    .option('--inherit-host', "pass this machine's certificate authorities and proxies on to environments")
+    .option('--no-inherit-host', 'do not pass them on, now and at later starts')
     .addOption(output())
     .addHelpText('after', '\nExample: atelier daemon start')
     .action(act(async () => (await load()).start));
@@ -207,6 +211,17 @@ function addDaemonCommands(daemon: Command, act: Act): void {
     .addHelpText('after', '\nExample: atelier daemon logs -f')
     .action(act(async () => (await load()).logs));
   daemon.command('serve <home> <options>', { hidden: true }).action(act(async () => (await load()).serve));
+}
+
+/** Commands take what begins like a path for a folder, so such a name could never be used. */
+function parseName(text: string): string {
+  if (/^[^./\s]/.test(text)) return text;
+  throw new InvalidArgumentError('A name does not begin with ".", "/" or a space, and is not empty.');
+}
+
+function parseDatabaseUrl(text: string): string {
+  if (/^postgres(?:ql)?:\/\/./.test(text) && URL.canParse(text)) return text;
+  throw new InvalidArgumentError('It looks like postgresql://user@host/database.');
 }
 
 function parsePort(text: string): number {

@@ -3,17 +3,19 @@ import { AtelierError } from '@atelier/api';
 import type { CommandContext, Format } from '../context.ts';
 import { describeMachine } from '../daemon/machine.ts';
 import { prepareHome } from '../daemon/prepare-home.ts';
-import { readRecord, runningDaemon } from '../daemon/record.ts';
+import { lastOptions, runningDaemon } from '../daemon/record.ts';
+import { wholeDaemon } from '../daemon/start.ts';
 import { formatJson } from '../output/json.ts';
 import { formatFacts } from '../output/table.ts';
 
-/** Runs the command; works without a daemon. `failed_precondition` when no environment can run here. */
+/** Runs the command, with a daemon or without. `failed_precondition` when no environment can run here. */
 export async function run(context: CommandContext, options: { readonly output: Format }): Promise<void> {
   const { home, version } = context;
   prepareHome(home);
   const daemon = runningDaemon(home, 'plane');
-  const driverName = readRecord(home, 'plane')?.options.driverName ?? 'oci';
-  const { report, environmentIds } = await describeMachine(home, driverName);
+  const started = lastOptions(home) ?? wholeDaemon;
+  const { driverName } = started;
+  const { report, environmentIds } = await describeMachine(home, started);
   if (options.output === 'json') {
     const running = daemon ? { url: daemon.url, pid: daemon.pid, version: daemon.version } : null;
     context.out(

@@ -16,7 +16,7 @@ import {
 import { describe, expect, it } from 'vitest';
 import { logTargetsOf } from '../log-target.ts';
 import { lineOf } from './events.ts';
-import { parsePorts } from './forward.ts';
+import { configuredPorts, parsePorts } from './forward.ts';
 import { environmentTable } from './ls.ts';
 import { describeEnvironment } from './status.ts';
 import { taskTable } from './task.ts';
@@ -50,6 +50,7 @@ const environment = create(EnvironmentSchema, {
         },
       ],
       listeningPorts: [{ port: 5432, address: '127.0.0.1', processName: 'postgres' }],
+      forwardPorts: [3000, 5432],
     },
   },
 });
@@ -99,15 +100,16 @@ describe('what is printed', () => {
 
   it('status', () => {
     expect(describeEnvironment(environment, [service], nowMs)).toMatchInlineSnapshot(`
-      "environment  guestbook
-      id           01a20327-276a-7c2c-a352-793bbbad71c6
-      source       file:///src/guestbook
-      phase        starting
-      why          postCreateCommand is running
-      since        2026-11-22T11:58:30.000Z (1 min 30 s ago)
-      until        2026-11-22T12:10:00.000Z (in 10 min)
-      warnings     "features" is not supported yet
-      still on     a start goes on
+      "environment    guestbook
+      id             01a20327-276a-7c2c-a352-793bbbad71c6
+      source         file:///src/guestbook
+      phase          starting
+      why            postCreateCommand is running
+      since          2026-11-22T11:58:30.000Z (1 min 30 s ago)
+      until          2026-11-22T12:10:00.000Z (in 10 min)
+      warnings       "features" is not supported yet
+      still on       a start goes on
+      forward ports  3000, 5432
 
       STEP                         STATE      TOOK        ATTEMPT  MESSAGE
       image                        succeeded  1.2 s
@@ -173,6 +175,16 @@ describe('forward', () => {
     ['8080:9090', 8080, 9090],
     ['8080:0', 8080, 0],
   ])('%s', (text, port, localPort) => expect(parsePorts(text)).toEqual({ port, localPort }));
+
+  it('without a port takes those of the configuration, and says so when there is none', () => {
+    expect(configuredPorts(environment)).toEqual([
+      { port: 3000, localPort: 3000 },
+      { port: 5432, localPort: 5432 },
+    ]);
+    expect(() => configuredPorts(create(EnvironmentSchema, { id: 'some-id' }))).toThrow(
+      'the configuration of some-id has no forwardPorts: say which port, such as "atelier forward some-id 8080"',
+    );
+  });
 
   it.each(['', 'web', '0', '65536', '80:70000', '80:90:100'])('%s is refused', (text) => {
     expect(() => parsePorts(text)).toThrow('is no port: write 8080, or 8080:9090');

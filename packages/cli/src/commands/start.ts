@@ -11,10 +11,11 @@ export async function run(
   reference: string | undefined,
   options: { readonly output: Format },
 ): Promise<number> {
-  const client = await context.connect();
-  const environment = await findEnvironment(context, client, reference);
-  const sinceMs = context.system.clock.nowMs();
-  await client.service(EnvironmentService).startEnvironment({ environmentId: environment.id });
-  context.note(`starting environment ${nameOf(environment)}`);
-  return followStart(context, client, { environment, sinceMs }, options.output);
+  return followStart(context, options.output, async (client) => {
+    const environment = await findEnvironment(context, client, reference);
+    const sinceMs = context.system.clock.nowMs();
+    await client.service(EnvironmentService).startEnvironment({ environmentId: environment.id });
+    context.note(`starting environment ${nameOf(environment)}`);
+    return { environment, sinceMs };
+  });
 }

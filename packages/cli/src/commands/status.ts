@@ -48,6 +48,7 @@ export function describeEnvironment(
     ['still on', detail?.stillOn.join('\n') ?? ''],
     ['branch', git?.branch ? `${git.branch}, ${git.totalChangedFiles} changed files` : ''],
     ['address', detail?.address ?? ''],
+    ['forward ports', detail?.forwardPorts.join(', ') ?? ''],
   ];
   const parts = [
     formatFacts(facts.filter(([, value]) => value !== '')),

@@ -24,10 +24,8 @@ export async function run(
   source: string | undefined,
   options: UpOptions,
 ): Promise<number> {
-  const client = await context.connect();
   const url = contextUrlOf(source ?? '.', context.system.workingFolder);
-  const begun = await begin(context, client, url, options);
-  return followStart(context, client, begun, options.output);
+  return followStart(context, options.output, (client) => begin(context, client, url, options));
 }
 
 /** Finds the environment of the folder, or makes it, and asks for what is missing. */

@@ -8,12 +8,13 @@ import {
   readFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { homeOf } from './home.ts';
+import { lockHolder, takeLock } from './lock.ts';
 import { prepareHome } from './prepare-home.ts';
 import { rotateLog } from './log-file.ts';
-import { readRecord, runningDaemon, writeRecord, type DaemonRecord } from './record.ts';
+import { lastOptions, readRecord, runningDaemon, writeRecord, type DaemonRecord } from './record.ts';
 import { processIdentity } from './processes.ts';
 import { compareVersions } from './start.ts';
 
@@ -51,10 +52,12 @@ describe('prepareHome', () => {
     ['file', 'there is a file of that name'],
     ['file/below', 'a part of the path is a file'],
     [`${'x'.repeat(300)}`, 'its path is too long'],
+    ['new\nline', 'its path has a control character'],
+    ['/proc/below', 'no folder can be made there'],
   ])('refuses %s with words', (path, why) => {
     writeFileSync(join(folder, 'file'), '');
-    const home = at(join(folder, path));
-    const message = `the home ${home.folder} cannot be used: ${why}. Set ATELIER_HOME to another folder.`;
+    const home = at(resolve(folder, path));
+    const message = `the home ${JSON.stringify(home.folder).slice(1, -1)} cannot be used: ${why}. Set ATELIER_HOME to another folder.`;
     expect(() => prepareHome(home)).toThrow(
       expect.objectContaining({ code: 'failed_precondition', message }) as Error,
     );
@@ -87,6 +90,53 @@ describe('the record of a daemon', () => {
     writeRecord(home, { ...record(['plane']), startTime: '1' });
     expect(runningDaemon(home, 'plane')).toBeUndefined();
     expect(readRecord(home, 'plane')?.version).toBe('1.2.3');
+  });
+
+  it.each(['', 'null', '[]', '{}', '{ "pid": 1 }', '{ "pid": 1, "startTi'])(
+    'counts as none when it is %j',
+    (text) => {
+      const home = at(folder);
+      writeFileSync(home.recordFile('plane'), text);
+      expect(readRecord(home, 'plane')).toBeUndefined();
+      expect(runningDaemon(home, 'plane')).toBeUndefined();
+    },
+  );
+
+  it('is not needed to know the process: its lock tells', () => {
+    const { lockFolder } = at(folder);
+    expect(lockHolder(lockFolder, 'plane')).toBeUndefined();
+    prepareHome(at(folder));
+    expect(lockHolder(lockFolder, 'plane')).toBeUndefined();
+    takeLock(lockFolder, 'plane', process.pid);
+    expect(lockHolder(lockFolder, 'plane')).toEqual(processIdentity(process.pid));
+    expect(lockHolder(lockFolder, 'runner')).toBeUndefined();
+  });
+});
+
+describe('the settings of the last start', () => {
+  it('are those of the newer record, whichever half it has', () => {
+    const home = at(folder);
+    expect(lastOptions(home)).toBeUndefined();
+    const started = (
+      half: 'plane' | 'runner',
+      startedAtMs: number,
+      inheritsHost?: boolean,
+    ): DaemonRecord => ({
+      pid: 1,
+      startTime: '',
+      version: '1.2.3',
+      url: '',
+      tokenFile: '',
+      runnerTokenFile: '',
+      gatewayUrl: '',
+      startedAtMs,
+      options: { halves: [half], driverName: 'oci', inheritsHost },
+    });
+    writeRecord(home, started('runner', 1));
+    writeRecord(home, started('plane', 2, false));
+    expect(lastOptions(home)?.inheritsHost).toBe(false);
+    writeRecord(home, started('runner', 3, true));
+    expect(lastOptions(home)?.inheritsHost).toBe(true);
   });
 });
 

@@ -4,7 +4,7 @@
  * Taking it is linking the next number, which only one can do. Numbers never come back, so a slow process
  * cannot take what somebody else took and left meanwhile: it finds a higher number and gives up.
  */
-import { linkSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, linkSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isAlive, processIdentity, type ProcessIdentity } from './processes.ts';
 
@@ -25,6 +25,14 @@ export function takeLock(folder: string, name: string, pid: number): LockOutcome
       return { taken: true };
     }
   }
+}
+
+/** The process that has the lock; undefined when nobody has it. */
+export function lockHolder(folder: string, name: string): ProcessIdentity | undefined {
+  if (!existsSync(folder)) return undefined;
+  const highest = numbersOf(folder, name).at(-1);
+  const holder = highest === undefined ? undefined : read(pathOf(folder, name, highest));
+  return holder && isAlive(holder) ? holder : undefined;
 }
 
 /** Links the number; false when another process was faster, now or since the numbers were read. */

@@ -3,11 +3,11 @@ import type { RunnerDescription } from '@atelier/runner/main';
 import type { Home } from './home.ts';
 import type { DaemonOptions } from './message.ts';
 
-/** Looks at the machine by the driver's own probe; needs no daemon and changes nothing that stays. */
+/** Looks at the machine by the driver's own probe; a daemon may run or not, and nothing that is changed stays. */
 export async function describeMachine(
   home: Home,
-  driverName: DaemonOptions['driverName'],
+  { driverName, inheritsHost }: Pick<DaemonOptions, 'driverName' | 'inheritsHost'>,
 ): Promise<RunnerDescription> {
   const { describeRunner } = await import('@atelier/runner/main');
-  return describeRunner({ home: home.folder, driverName });
+  return describeRunner({ home: home.folder, driverName, inheritsHost });
 }

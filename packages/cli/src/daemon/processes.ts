@@ -25,3 +25,22 @@ export function processIdentity(pid: number): ProcessIdentity | undefined {
 export function isAlive(identity: ProcessIdentity): boolean {
   return processIdentity(identity.pid)?.startTime === identity.startTime;
 }
+
+/** Asks a process to end. One that is gone is success: somebody else may have asked it too. */
+export function askToEnd(identity: ProcessIdentity): void {
+  send(identity, 'SIGTERM');
+}
+
+/** Asks a daemon to write down anew how it is reached. */
+export function askToTell(identity: ProcessIdentity): void {
+  send(identity, 'SIGHUP');
+}
+
+function send(identity: ProcessIdentity, signal: NodeJS.Signals): void {
+  if (!isAlive(identity)) return;
+  try {
+    process.kill(identity.pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}

@@ -20,13 +20,37 @@ export interface DaemonRecord extends ProcessIdentity {
   readonly options: DaemonOptions;
 }
 
-/** The record of the daemon that has a half, whether it still runs or not; undefined when there never was one. */
+/**
+ * The record of the daemon that has a half, whether it still runs or not; undefined when there never was one,
+ * or it was damaged. A daemon that runs writes a damaged one anew when it is asked to.
+ */
 export function readRecord(home: Home, half: Half): DaemonRecord | undefined {
   try {
-    return JSON.parse(readFileSync(home.recordFile(half), 'utf8')) as DaemonRecord;
+    const record: unknown = JSON.parse(readFileSync(home.recordFile(half), 'utf8'));
+    return isRecord(record) ? record : undefined;
   } catch {
     return undefined;
   }
+}
+
+const textFields = ['startTime', 'version', 'url', 'tokenFile', 'runnerTokenFile', 'gatewayUrl'] as const;
+
+function isRecord(value: unknown): value is DaemonRecord {
+  const record = value as Partial<DaemonRecord> | null;
+  return (
+    typeof record?.pid === 'number' &&
+    textFields.every((field) => typeof record[field] === 'string') &&
+    Array.isArray(record.options?.halves)
+  );
+}
+
+/**
+ * How a daemon of this home was started the last time, whichever half it had: each start carries the settings of
+ * the one before on. Undefined when there never was one.
+ */
+export function lastOptions(home: Home): DaemonOptions | undefined {
+  const records = (['plane', 'runner'] as const).flatMap((half) => readRecord(home, half) ?? []);
+  return records.sort((one, other) => other.startedAtMs - one.startedAtMs)[0]?.options;
 }
 
 /** The record of a daemon that runs; undefined when none does. */

@@ -1,16 +1,17 @@
 /** The daemon itself: plane and runner in one process, or one of them. The only place that starts either. */
-import { AtelierError, toAtelierError } from '@atelier/api';
+import { AtelierError, toAtelierError, type ErrorCode } from '@atelier/api';
 import { softwareVersion } from '@atelier/api/protocol';
 import type { RunningPlane } from '@atelier/plane';
 import type { RunningRunner } from '@atelier/runner/main';
 import type { System } from '../system.ts';
-import type { Home } from './home.ts';
+import { exitCodeOf } from '../exit.ts';
+import type { Half, Home } from './home.ts';
 import { takeLock } from './lock.ts';
 import { limitLog } from './log-file.ts';
 import type { DaemonMessage, DaemonOptions } from './message.ts';
 import { prepareHome } from './prepare-home.ts';
-import { processIdentity } from './processes.ts';
-import { readRecord, writeRecord } from './record.ts';
+import { processIdentity, type ProcessIdentity } from './processes.ts';
+import { readRecord, writeRecord, type DaemonRecord } from './record.ts';
 
 /** Where a daemon stands. */
 export interface DaemonPlace {
@@ -27,7 +28,7 @@ interface RunningHalves {
 
 /**
  * Runs until SIGTERM or SIGINT and gives the exit code. A second daemon of a half that is running ends at
- * once and successfully, having told `held`.
+ * once as `already_exists`, having told `held`.
  */
 export async function serveDaemon(place: DaemonPlace, options: DaemonOptions): Promise<number> {
   const { system, home, tell } = place;
@@ -36,28 +37,40 @@ export async function serveDaemon(place: DaemonPlace, options: DaemonOptions): P
   try {
     prepareHome(home);
     for (const half of options.halves) {
-      if (takeLock(home.lockFolder, half, system.pid).taken) continue;
-      tell({ kind: 'held' });
-      return 0;
+      const lock = takeLock(home.lockFolder, half, system.pid);
+      if (!lock.taken) return giveWay(place, half, lock.holder);
     }
     const log = limitLog(home.logFile, system.clock);
     await start(place, options, running);
-    writeDown(place, options, running);
+    const writeDown = (): void => writeRecord(home, record);
+    const record = recordOf(place, options, running);
+    writeDown();
+    // A command that cannot read it asks for it.
+    system.onSignal('SIGHUP', writeDown);
     tell({ kind: 'ready' });
     await ending;
     log.stop();
     return 0;
   } catch (thrown) {
     const { code, message } = toAtelierError(thrown);
-    system.stderr.write(
-      `${JSON.stringify({ part: 'daemon', message: 'could not start', code, error: message })}\n`,
-    );
+    say(place, 'could not start', code, message);
     tell({ kind: 'failed', code, message });
-    return 1;
+    return exitCodeOf(code);
   } finally {
     await running.runner?.stop();
     await running.plane?.stop();
   }
+}
+
+function giveWay(place: DaemonPlace, half: Half, holder: ProcessIdentity): number {
+  const error = `process ${holder.pid} is the ${half} of ${place.home.folder} already; "atelier daemon status" shows it`;
+  say(place, 'gives way', 'already_exists', error);
+  place.tell({ kind: 'held', holder });
+  return exitCodeOf('already_exists');
+}
+
+function say({ system }: DaemonPlace, message: string, code: ErrorCode, error: string): void {
+  system.stderr.write(`${JSON.stringify({ part: 'daemon', message, code, error })}\n`);
 }
 
 function endingOf(system: System): Promise<void> {
@@ -71,6 +84,10 @@ function endingOf(system: System): Promise<void> {
 async function start(place: DaemonPlace, options: DaemonOptions, running: RunningHalves): Promise<void> {
   const { home } = place;
   const before = readRecord(home, 'plane');
+  if (options.halves.includes('runner')) {
+    const { requireDriver } = await import('@atelier/runner/main');
+    requireDriver(options.driverName);
+  }
   if (options.halves.includes('plane')) {
     running.plane = await step(place, 'database and management plane', async () => {
       const { startPlane } = await import('@atelier/plane');
@@ -89,10 +106,10 @@ async function start(place: DaemonPlace, options: DaemonOptions, running: Runnin
     }
     running.runner = await step(place, 'runner', async () => {
       const { startRunner } = await import('@atelier/runner/main');
-      const { driverName } = options;
+      const { driverName, inheritsHost } = options;
       const gatewayUrl = readRecord(home, options.halves.includes('plane') ? 'plane' : 'runner')?.gatewayUrl;
       return onPort(undefined, gatewayUrl, (gatewayPort) =>
-        startRunner({ home: home.folder, planeUrl, tokenFile, driverName, gatewayPort }),
+        startRunner({ home: home.folder, planeUrl, tokenFile, driverName, inheritsHost, gatewayPort }),
       );
     });
   }
@@ -126,11 +143,11 @@ async function onPort<T>(
   }
 }
 
-function writeDown({ system, home }: DaemonPlace, options: DaemonOptions, running: RunningHalves): void {
+function recordOf({ system }: DaemonPlace, options: DaemonOptions, running: RunningHalves): DaemonRecord {
   const identity = processIdentity(system.pid);
   if (!identity) throw new AtelierError('internal', 'the daemon cannot find its own process in /proc');
   const { plane, runner } = running;
-  writeRecord(home, {
+  return {
     ...identity,
     version: softwareVersion,
     options,
@@ -139,5 +156,5 @@ function writeDown({ system, home }: DaemonPlace, options: DaemonOptions, runnin
     runnerTokenFile: plane?.runnerTokenFile ?? '',
     gatewayUrl: runner?.gatewayUrl ?? '',
     startedAtMs: system.clock.nowMs(),
-  });
+  };
 }

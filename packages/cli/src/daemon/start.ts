@@ -7,8 +7,8 @@ import type { System } from '../system.ts';
 import type { Half, Home } from './home.ts';
 import type { DaemonMessage, DaemonOptions } from './message.ts';
 import { prepareHome } from './prepare-home.ts';
-import { isAlive } from './processes.ts';
-import { readRecord, runningDaemon, type DaemonRecord } from './record.ts';
+import { askToEnd, askToTell, isAlive, type ProcessIdentity } from './processes.ts';
+import { lastOptions, runningDaemon, type DaemonRecord } from './record.ts';
 
 /** What starting needs of a command. */
 export interface DaemonStarter {
@@ -29,20 +29,30 @@ const startMsMax = 120_000;
 const stopMsMax = 60_000;
 const pollMs = 50;
 
-/** The daemon with the plane, started or restarted when need be. */
+/** The daemon with the plane, started when it does not run; what is older than this command line is restarted. */
 export async function ensureDaemon(starter: DaemonStarter): Promise<DaemonRecord> {
-  const { home, version, note } = starter;
+  const { home, note } = starter;
+  await restartOlder(starter, wholeDaemon.halves);
   const running = runningDaemon(home, 'plane');
-  if (running && compareVersions(running.version, version) >= 0) return running;
-  if (running) {
+  if (running) return running;
+  note('the daemon is not running: starting it');
+  const halves: Half[] = runningDaemon(home, 'runner') ? ['plane'] : ['plane', 'runner'];
+  const last = lastOptions(home) ?? wholeDaemon;
+  return startDaemon(starter, { ...last, halves });
+}
+
+/** Restarts each daemon that has one of these halves and is older than this command line. Environments go on. */
+export async function restartOlder(starter: DaemonStarter, halves: readonly Half[]): Promise<void> {
+  const { home, version, note } = starter;
+  for (const half of halves) {
+    const running = runningDaemon(home, half);
+    if (!running || compareVersions(running.version, version) >= 0) continue;
     note(
       `the daemon is of version ${running.version}, this is ${version}: restarting it, environments go on`,
     );
     await stopDaemon(starter, running);
-  } else note('the daemon is not running: starting it');
-  const halves: Half[] = runningDaemon(home, 'runner') ? ['plane'] : ['plane', 'runner'];
-  const last = readRecord(home, 'plane')?.options ?? wholeDaemon;
-  return startDaemon(starter, { ...last, halves: running?.options.halves ?? halves });
+    await startDaemon(starter, running.options);
+  }
 }
 
 /**
@@ -52,16 +62,34 @@ export async function ensureDaemon(starter: DaemonStarter): Promise<DaemonRecord
 export async function startDaemon(starter: DaemonStarter, options: DaemonOptions): Promise<DaemonRecord> {
   const { home, system } = starter;
   prepareHome(home);
+  const untilMs = system.clock.nowMs() + startMsMax;
+  for (;;) {
+    const record = await tryToStart(starter, options, untilMs);
+    if (record) return record;
+  }
+}
+
+/** One process; undefined when it gave way to another one that ended without ever answering. */
+async function tryToStart(
+  starter: DaemonStarter,
+  options: DaemonOptions,
+  untilMs: number,
+): Promise<DaemonRecord | undefined> {
+  const { home, system } = starter;
   const half: Half = options.halves[0] ?? 'plane';
   const child = spawnDaemon(home, options);
   const said = listen(child, starter);
-  const untilMs = system.clock.nowMs() + startMsMax;
+  let asked = false;
   try {
     for (;;) {
       const record = runningDaemon(home, half);
       if (record) return record;
       if (said.failure) throw said.failure;
-      if (said.ended && !said.held)
+      if (said.ended && said.holder && !isAlive(said.holder)) return undefined;
+      // What it wrote down may have been damaged since.
+      if (said.ended && said.holder && !asked) askToTell(said.holder);
+      asked = said.ended;
+      if (said.ended && !said.holder)
         throw new AtelierError('internal', `the daemon ended at once.${lastLines(home)}`);
       if (system.clock.nowMs() > untilMs) {
         const message = `the daemon did not come up within ${startMsMax / 1000} s; its log is ${home.logFile}`;
@@ -76,8 +104,8 @@ export async function startDaemon(starter: DaemonStarter, options: DaemonOptions
 }
 
 /** Ends a daemon and waits until its process is gone. Environments run on. */
-export async function stopDaemon({ system, home }: DaemonStarter, record: DaemonRecord): Promise<void> {
-  process.kill(record.pid, 'SIGTERM');
+export async function stopDaemon({ system, home }: DaemonStarter, record: ProcessIdentity): Promise<void> {
+  askToEnd(record);
   const untilMs = system.clock.nowMs() + stopMsMax;
   while (isAlive(record)) {
     if (system.clock.nowMs() > untilMs) {
@@ -105,15 +133,16 @@ function spawnDaemon(home: Home, options: DaemonOptions): ChildProcess {
 
 interface Said {
   failure?: AtelierError;
-  held: boolean;
+  /** The process that the daemon gave way to. */
+  holder?: ProcessIdentity;
   ended: boolean;
 }
 
 function listen(child: ChildProcess, { step }: DaemonStarter): Said {
-  const said: Said = { held: false, ended: false };
+  const said: Said = { ended: false };
   child.on('message', (message: DaemonMessage) => {
     if (message.kind === 'step') step(message.label, message.tookMs);
-    if (message.kind === 'held') said.held = true;
+    if (message.kind === 'held') said.holder = message.holder;
     if (message.kind === 'failed') said.failure = new AtelierError(message.code, message.message);
   });
   child.on('exit', () => (said.ended = true));

@@ -1,5 +1,5 @@
 /** Following the start of an environment to its end: progress, outcome, and what a person wants to know then. */
-import { sleep, type AtelierError } from '@atelier/api';
+import { AtelierError, sleep } from '@atelier/api';
 import { EnvironmentSchema, type Environment } from '@atelier/api/gitpod/environment';
 import type { AtelierClient, EnvironmentView } from '@atelier/sdk';
 import type { CommandContext, Format } from '../context.ts';
@@ -21,37 +21,61 @@ export interface Begun {
 const triggersMsMax = 3_000;
 
 /**
- * Waits until the environment, its dev container and the automations that its start triggers run or have
- * failed, and gives the exit code. Ctrl-C ends the waiting only: the environment goes on, and how to look at
- * it and how to delete it is said.
+ * Begins the start of an environment, waits until it, its dev container and the automations that its start
+ * triggers run or have failed, and gives the exit code. Ctrl-C ends the waiting only: what goes on, and how to
+ * look at it and how to delete it, is said.
  */
 export async function followStart(
   context: CommandContext,
-  client: AtelierClient,
-  begun: Begun,
   format: Format,
+  begin: (client: AtelierClient) => Promise<Begun>,
 ): Promise<number> {
   const interrupted = ownEnding(context.system);
-  let view: EnvironmentView | undefined;
-  const keep = (seen: EnvironmentView): void => void (view = seen);
+  const { signal } = interrupted;
+  let goesOn = ['the daemon goes on starting without you', '  atelier daemon status'];
   try {
-    const outcome = await follow(context, client, begun, keep, interrupted.signal);
-    context.progress.end();
-    if (view) printEnd(context, view, format);
-    if (outcome.kind !== 'failed') return 0;
-    context.note(outcome.message);
-    for (const line of outcome.advice) context.note(`  ${line}`);
-    return exitCodeOf('failed_precondition');
-  } catch (thrown) {
-    if (!interrupted.signal.aborted) throw thrown;
+    const client = await orInterrupted(signal, context.connect());
+    goesOn = ['an environment that was asked for goes on without you', '  atelier ls'];
+    const begun = await orInterrupted(signal, begin(client));
     const name = nameOf(begun.environment);
-    context.note(`environment ${name} goes on without you`);
-    context.note(`  atelier status ${name}`);
-    context.note(`  atelier delete ${name}`);
+    goesOn = [
+      `environment ${name} goes on without you`,
+      `  atelier status ${name}`,
+      `  atelier delete ${name}`,
+    ];
+    return await toTheEnd(context, client, begun, { format, signal });
+  } catch (thrown) {
+    if (!signal.aborted) throw thrown;
+    for (const line of goesOn) context.note(line);
     return exitCodeOf('canceled');
   } finally {
     interrupted.dispose();
   }
+}
+
+/** Waits for the work or for Ctrl-C: what was asked for cannot be taken back, but nobody has to wait for it. */
+function orInterrupted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  const interruption = new Promise<never>((_, reject) => {
+    signal.addEventListener('abort', () => reject(new AtelierError('canceled', 'interrupted')));
+  });
+  return Promise.race([work, interruption]);
+}
+
+async function toTheEnd(
+  context: CommandContext,
+  client: AtelierClient,
+  begun: Begun,
+  { format, signal }: { readonly format: Format; readonly signal: AbortSignal },
+): Promise<number> {
+  let view: EnvironmentView | undefined;
+  const keep = (seen: EnvironmentView): void => void (view = seen);
+  const outcome = await follow(context, client, begun, keep, signal);
+  context.progress.end();
+  if (view) printEnd(context, view, format);
+  if (outcome.kind !== 'failed') return 0;
+  context.note(outcome.message);
+  for (const line of outcome.advice) context.note(`  ${line}`);
+  return exitCodeOf('failed_precondition');
 }
 
 async function follow(
