@@ -73,6 +73,27 @@ install_packages() {
   mv "$toolchain/pnpm-lock.yaml.next" "$toolchain/pnpm-lock.yaml"
 }
 
+# Sets $command_line to the packed command line, packed anew when one of its sources has changed, by the date of the
+# inode, which nobody can set back. Where it cannot be packed (an edit that does not parse, a checkout of somebody else)
+# it is the sources themselves.
+choose_command_line() {
+  command_line=$root/packages/cli/dist/main.mjs
+  packed_current || ! [ -w "$toolchain" ] || ! [ -w "$root/packages/cli" ] || locked pack_command_line
+  packed_current || command_line=$root/packages/cli/src/main.ts
+}
+
+packed_current() {
+  [ -e "$root/packages/cli/dist/main.mjs" ] &&
+    changed=$(find "$root"/packages/*/src "$root"/packages/*/package.json "$root/packages/api/gen" \
+      "$root/tools/bundle-cli.ts" "$toolchain/pnpm-lock.yaml" "$toolchain/versions" \
+      -cnewer "$root/packages/cli/dist/main.mjs" -print -quit 2>/dev/null) &&
+    [ -z "$changed" ]
+}
+
+pack_command_line() {
+  packed_current || "$toolchain_bin/node" "$root/tools/bundle-cli.ts" >/dev/null 2>&1 || :
+}
+
 # ensure_os_packages USE...: Debian packages of these uses. The stamp is younger than dpkg's state when all are there.
 ensure_os_packages() {
   os_stamp=$toolchain/os-packages.$(IFS=-; echo "$*")

@@ -1,23 +1,21 @@
 /**
- * Packs the command line into a few files for `./atelier`: loading hundreds of small modules takes several
- * times as long as most commands do. The daemon is left out: it is started from the sources. Everything goes to
- * packages/cli/dist, which the launcher makes anew when a source is newer.
+ * Packs the command line into one file for `./atelier`: loading hundreds of small modules takes longer than most
+ * commands do. The daemon is left out: it is started from the sources. `tools/bootstrap.sh` calls this when a source
+ * is newer than the file, by the file's date, which is that of the start of the packing.
  */
-import { rename, rm } from 'node:fs/promises';
+import { rename, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 
+const startedAt = new Date();
 const cli = join(import.meta.dirname, '..', 'packages', 'cli');
-const half = join(cli, `dist.${process.pid}`);
-const target = join(cli, 'dist');
+const half = join(cli, 'dist', `main.${process.pid}.mjs`);
 
 await build({
   entryPoints: [join(cli, 'src', 'main.ts')],
-  outdir: half,
+  outfile: half,
   bundle: true,
-  splitting: true,
   format: 'esm',
-  outExtension: { '.js': '.mjs' },
   platform: 'node',
   target: 'node24',
   // What the daemon is made of: loaded by its own command, with its binaries beside it.
@@ -26,7 +24,8 @@ await build({
   banner: {
     js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
   },
-  logLevel: 'warning',
+  logLevel: 'silent',
 });
-await rm(target, { recursive: true, force: true });
-await rename(half, target);
+await utimes(half, startedAt, startedAt);
+// Whole and at once: a command that starts meanwhile gets the one before.
+await rename(half, join(cli, 'dist', 'main.mjs'));

@@ -8,6 +8,7 @@ import {
   readFileSync,
   rmSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -96,6 +97,34 @@ describe('the launcher', () => {
     expect(calls().filter((call) => call === 'pnpm install')).toHaveLength(4);
   });
 
+  it('packs the command line once, anew when a source changed, and does without where that fails', async () => {
+    const sources = {
+      'packages/cli/src/main.ts': 'one',
+      'packages/cli/package.json': '{}',
+      'packages/api/gen/a.js': '',
+      'tools/bundle-cli.ts': '',
+    };
+    for (const [path, text] of Object.entries(sources)) {
+      mkdirSync(join(checkout, path, '..'), { recursive: true });
+      writeFileSync(join(checkout, path), text);
+    }
+    const [main, packed] = ['packages/cli/src/main.ts', 'packages/cli/dist/main.mjs'];
+    const started = async () => (await launch(['version'])).stdout.split('|')[1]?.slice(checkout.length + 1);
+    const packings = () => calls().filter((call) => call === 'pack').length;
+    expect([await started(), await started(), packings()]).toEqual([packed, packed, 1]);
+    writeFileSync(join(checkout, main), 'two');
+    // A date that somebody set back hides nothing.
+    utimesSync(join(checkout, main), 1, 1);
+    expect([await started(), packings()]).toEqual([packed, 2]);
+    writeFileSync(join(checkout, 'packages/cli/src/new.ts'), '');
+    expect([await started(), packings()]).toEqual([packed, 3]);
+    rmSync(join(checkout, 'packages/cli/src/new.ts'));
+    writeFileSync(join(checkout, main), 'broken');
+    expect([await started(), await started()]).toEqual([main, main]);
+    writeFileSync(join(checkout, main), 'mended');
+    expect([await started(), packings()]).toEqual([packed, 6]);
+  });
+
   it('says what to do when npm is missing', async () => {
     const system = join(folder, 'system');
     mkdirSync(system);
@@ -132,6 +161,14 @@ bin=$3/node_modules/.bin
 mkdir -p "$bin"
 cat >"$bin/node" <<'END'
 #!/bin/sh
+case $1 in
+  */tools/bundle-cli.ts)
+    echo pack >>"$CALLS"
+    cli=\${1%/tools/*}/packages/cli
+    mkdir -p "$cli/dist"
+    ! grep -q broken "$cli/src/main.ts" && touch "$cli/dist/main.mjs"
+    exit ;;
+esac
 printf '%s|' "$PWD" "$@"
 echo
 END

@@ -25,8 +25,6 @@ export interface BuildConfiguration {
   context?: string;
   target?: string;
   args?: Record<string, string>;
-  cacheFrom?: string | string[];
-  options?: string[];
 }
 
 /** A checked devcontainer.json: every property that is present has the type given here. */

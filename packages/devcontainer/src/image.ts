@@ -14,9 +14,6 @@ export type ImagePlan =
       /** The stage to stop at; empty means the last. */
       target: string;
       args: Record<string, string>;
-      cacheFrom: string[];
-      /** Further options of the build command, as they are written; the builder decides which it accepts. */
-      options: string[];
     }
   | { kind: 'default' };
 
@@ -35,15 +32,12 @@ export function planImage(
   if (dockerfile !== undefined) {
     const inRepository = (property: string, written: string): string =>
       insidePath(path, property, written, localWorkspaceFolder);
-    const cacheFrom = build.cacheFrom ?? [];
     return {
       kind: 'build',
       contextPath: inRepository('build.context', build.context ?? configuration.context ?? '.'),
       dockerfilePath: inRepository('build.dockerfile', dockerfile),
       target: build.target ?? '',
       args: { ...build.args },
-      cacheFrom: typeof cacheFrom === 'string' ? [cacheFrom] : [...cacheFrom],
-      options: [...(build.options ?? [])],
     };
   }
   if (configuration.image !== undefined) return { kind: 'reference', reference: configuration.image };

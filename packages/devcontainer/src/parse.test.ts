@@ -14,8 +14,6 @@ const everything = `// what it is for
     "context": "..",
     "target": "dev",
     "args": { "VARIANT": "1" },
-    "cacheFrom": "localhost/cache",
-    "options": ["--quiet"],
   },
   "containerUser": "root",
   "remoteUser": "dev",
@@ -44,8 +42,6 @@ test('every construct, with comments and trailing commas', () => {
       context: '..',
       target: 'dev',
       args: { VARIANT: '1' },
-      cacheFrom: 'localhost/cache',
-      options: ['--quiet'],
     },
     containerUser: 'root',
     remoteUser: 'dev',
@@ -92,6 +88,10 @@ const warned: Record<string, [string, string[]]> = {
     '{ "image": "x", "colour": "red" }',
     ['colour is not a known property and has no effect.'],
   ],
+  'bytes that are not UTF-8': [
+    '{ "image": "x" } // caf\uFFFD',
+    ['the file is not UTF-8 throughout: what cannot be read stands as \uFFFD.'],
+  ],
   'a misspelt property': [
     '{ "image": "x", "postCreateComand": "y" }',
     ['postCreateComand is not a known property and has no effect; did you mean postCreateCommand?'],
@@ -106,6 +106,17 @@ const warned: Record<string, [string, string[]]> = {
   'a misspelt property of build': [
     '{ "build": { "dockerfile": "D", "arg": {} } }',
     ['build.arg is not a known property and has no effect; did you mean args?'],
+  ],
+  'properties of build without an effect': [
+    '{ "build": { "dockerfile": "D", "cacheFrom": ["localhost/cache"], "options": ["--network=host"] } }',
+    [
+      'build.cacheFrom has no effect: no image is taken as a cache of a build.',
+      'build.options have no effect: no container engine is called with them.',
+    ],
+  ],
+  'properties of build that ask for nothing': [
+    '{ "build": { "dockerfile": "D", "cacheFrom": [], "options": [] } }',
+    [],
   ],
   'a property given twice': [
     '{ "image": "x", "image": "y" }',
@@ -185,6 +196,7 @@ test('what has no effect is not part of the configuration', () => {
 const malformed: Record<string, [string, string]> = {
   nothing: ['', `${path} is empty. Write at least {} into it.`],
   'a comment only': ['// nothing\n', `${path} is empty. Write at least {} into it.`],
+  'UTF-16': ['\uFFFD\uFFFD{\0}\0', `${path} is not UTF-8 text. Save it in that encoding.`],
   'a list': ['[]', `${path}:1:1: the file must hold one object in { }, not a list.`],
   'a text': ['"image"', `${path}:1:1: the file must hold one object in { }, not a string.`],
   'not JSON at all': [

@@ -9,7 +9,7 @@ import {
   type ParseError,
 } from 'jsonc-parser';
 import type { DevContainerConfiguration, ParsedConfiguration } from './configuration.ts';
-import { deservesWarning, properties } from './properties.ts';
+import { deservesWarning, properties, type Property } from './properties.ts';
 import { checkShape, namedChildren, unknownProperty, type ShapeFindings } from './shape.ts';
 
 /** The longest text that is read, in UTF-16 units: far above any real file, far below harm. */
@@ -28,6 +28,9 @@ const configurationDepthMax = 64;
 export function parseConfiguration(text: string, path: string): ParsedConfiguration {
   const root = parseRoot(text, path);
   const findings: ShapeFindings = { problems: [], warnings: [] };
+  if (text.includes('\uFFFD')) {
+    findings.warnings.push('the file is not UTF-8 throughout: what cannot be read stands as \uFFFD.');
+  }
   const seen = new Map<string, Node>();
   for (const [name, node] of namedChildren(root)) {
     if (seen.has(name)) findings.warnings.push(`${name} is given more than once; the last one counts.`);
@@ -41,9 +44,8 @@ export function parseConfiguration(text: string, path: string): ParsedConfigurat
       continue;
     }
     checkShape(node, property.shape, name, findings);
-    const value = valueOf(node);
-    if (deservesWarning(property, value)) findings.warnings.push(`${name} ${property.ignored}`);
-    if (property.ignored === undefined && name !== '$schema') entries.push([name, value]);
+    const value = effectiveValue(name, property, valueOf(node), findings.warnings);
+    if (value !== undefined && name !== '$schema') entries.push([name, value]);
   }
   const [problem, ...others] = findings.problems.sort((left, right) => left.offset - right.offset);
   if (problem) {
@@ -54,6 +56,20 @@ export function parseConfiguration(text: string, path: string): ParsedConfigurat
   const compose = seen.get('dockerComposeFile');
   if (compose) refuseCompose(configuration, text, path, compose.offset);
   return { configuration, warnings: [...findings.warnings, ...conflicts(configuration)] };
+}
+
+/** What of a value has an effect, undefined when nothing has; the rest is named in a warning. */
+function effectiveValue(path: string, property: Property, value: unknown, warnings: string[]): unknown {
+  if (deservesWarning(property, value)) warnings.push(`${path} ${property.ignored}`);
+  if (property.ignored !== undefined) return undefined;
+  const { parts } = property;
+  if (parts === undefined || typeof value !== 'object' || value === null) return value;
+  const entries = Object.entries(value).flatMap(([name, part]: [string, unknown]) => {
+    if (!Object.hasOwn(parts, name)) return [[name, part]];
+    const effective = effectiveValue(`${path}.${name}`, parts[name]!, part, warnings);
+    return effective === undefined ? [] : [[name, effective]];
+  });
+  return Object.fromEntries(entries);
 }
 
 function refuseCompose(
@@ -101,6 +117,11 @@ function parseRoot(text: string, path: string): Node {
   const [first] = errors;
   if (!root && (!first || printParseErrorCode(first.error) === 'ValueExpected')) {
     throw new AtelierError('invalid_argument', `${path} is empty. Write at least {} into it.`);
+  }
+  // What no decoder could read stands as U+FFFD in a text; UTF-16 leaves NUL characters as well.
+  // oxlint-disable-next-line no-control-regex
+  if ((first || !root) && /[\uFFFD\u0000]/.test(clean)) {
+    throw new AtelierError('invalid_argument', `${path} is not UTF-8 text. Save it in that encoding.`);
   }
   if (first || !root) throw located(text, path, first?.offset ?? 0, syntaxProblem(clean, first));
   if (root.type !== 'object') {

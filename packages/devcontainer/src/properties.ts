@@ -9,6 +9,8 @@ export interface Property {
   ignored?: string;
   /** The value that asks for what happens anyway; by default false and anything empty asks for nothing. */
   met?: boolean | string;
+  /** The properties of its own, when one of them has no effect though the whole has. */
+  parts?: Readonly<Record<string, Property>>;
 }
 
 /** Whether an ignored property with this value deserves a warning: it asks for something that does not happen. */
@@ -49,17 +51,13 @@ const absolutePath: Shape = {
   pattern: /^(?:\/|\$\{)/,
 };
 
-const build: Shape = {
-  kind: 'record',
-  text: 'an object',
-  properties: {
-    dockerfile: text,
-    context: text,
-    target: text,
-    args: textMap,
-    cacheFrom: textOrTexts,
-    options: texts,
-  },
+const buildProperties: Readonly<Record<string, Property>> = {
+  dockerfile: { shape: text },
+  context: { shape: text },
+  target: { shape: text },
+  args: { shape: textMap },
+  cacheFrom: { shape: textOrTexts, ignored: 'has no effect: no image is taken as a cache of a build.' },
+  options: { shape: texts, ignored: 'have no effect: no container engine is called with them.' },
 };
 
 const hostRequirements: Shape = {
@@ -81,7 +79,16 @@ export const properties: Readonly<Record<string, Property>> = {
   $schema: { shape: text },
   name: { shape: text },
   image: { shape: { kind: 'pattern', text: 'the name of an image', pattern: /\S/ } },
-  build: { shape: build },
+  build: {
+    shape: {
+      kind: 'record',
+      text: 'an object',
+      properties: Object.fromEntries(
+        Object.entries(buildProperties).map(([name, { shape }]) => [name, shape]),
+      ),
+    },
+    parts: buildProperties,
+  },
   dockerFile: { shape: text },
   context: { shape: text },
   containerUser: { shape: text },

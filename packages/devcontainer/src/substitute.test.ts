@@ -49,7 +49,6 @@ test('every value at every depth, never a key, and the original stays', () => {
     build: {
       dockerfile: 'D',
       args: { '${localEnv:USER}': '${localEnv:USER}' },
-      cacheFrom: ['${localEnv:USER}'],
     },
     forwardPorts: [80],
     remoteEnv: { A: '${localEnv:USER}', B: null },
@@ -57,7 +56,7 @@ test('every value at every depth, never a key, and the original stays', () => {
   };
   const before = structuredClone(configuration);
   expect(substitute(configuration, context).configuration).toEqual({
-    build: { dockerfile: 'D', args: { '${localEnv:USER}': 'ann' }, cacheFrom: ['ann'] },
+    build: { dockerfile: 'D', args: { '${localEnv:USER}': 'ann' } },
     forwardPorts: [80],
     remoteEnv: { A: 'ann', B: null },
     postStartCommand: { a: ['echo', 'ann'] },

@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { chmodSync, mkdirSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
+import { requireRoot } from './host/root.ts';
 
 /** Folder of everything that is claimed or bound for this boot of the machine, whatever the home. */
 export const machineFolder = '/run/atelier';
@@ -35,8 +36,12 @@ export function homeAt(folder: string): OciHome {
   };
 }
 
-/** Makes the folders of a home where they are missing. Errors: those of the file system, as they come. */
+/**
+ * Makes the folders of a home where they are missing. Errors: `failed_precondition` for everybody but root, and
+ * those of the file system, as they come.
+ */
 export function openHome(folder: string): OciHome {
+  requireRoot();
   mkdirSync(folder, { recursive: true });
   const home = homeAt(realpathSync(folder));
   mkdirSync(machineFolder, { recursive: true });

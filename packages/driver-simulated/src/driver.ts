@@ -38,7 +38,7 @@ export function createSimulatedDriver(options: SimulatedDriverOptions): Driver {
   const machine = options.machine ?? new SimulatedMachine({ clock, random });
   const gate = faultGate(options.faults ?? { rules: [] }, clock, random);
   const capabilities = { ...everything, ...options.capabilities };
-  const { instances, close } = simulatedInstances(machine, gate);
+  const { instances, close } = simulatedInstances(machine, gate, capabilities);
   return {
     name: 'simulated',
     images: simulatedImages(machine, gate),

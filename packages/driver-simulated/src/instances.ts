@@ -4,12 +4,14 @@ import type {
   DriverCapabilities,
   Instance,
   InstanceDriver,
+  InstanceLimits,
   InstanceStart,
   InstanceUsage,
   Network,
   NetworkDriver,
   NetworkPolicy,
   SupervisorLink,
+  UnenforceableLimits,
 } from '@atelier/driver';
 import type { FaultGate } from './faults.ts';
 import type { SimulatedInstance } from './instance.ts';
@@ -21,6 +23,7 @@ const residentBytes = 16 * 1024 * 1024;
 export function simulatedInstances(
   machine: SimulatedMachine,
   gate: FaultGate,
+  capabilities: DriverCapabilities,
 ): { instances: InstanceDriver; close: () => void } {
   const listening = new Set<() => void>();
   const instances: InstanceDriver = {
@@ -30,7 +33,12 @@ export function simulatedInstances(
         const instance = machine.instances.get(name);
         return instance && instanceOf(instance);
       }),
-    start: (start) => gate.call('instances.start', () => instanceOf(startInstance(machine, start))),
+    start: (start) =>
+      gate.call('instances.start', () => {
+        const [refused] = Object.values(unenforceable(capabilities, start.limits));
+        if (refused !== undefined) throw new AtelierError('failed_precondition', refused);
+        return instanceOf(startInstance(machine, start));
+      }),
     stop: (name, graceMs) => gate.call('instances.stop', () => stopInstance(machine, name, graceMs)),
     remove: (name) =>
       gate.call('instances.remove', () => {
@@ -48,6 +56,7 @@ export function simulatedInstances(
         return { close: async () => close() };
       }),
     usage: (name) => gate.call('instances.usage', () => usageOf(machine, name)),
+    unenforceable: (limits) => unenforceable(capabilities, limits),
   };
   return {
     instances,
@@ -55,6 +64,24 @@ export function simulatedInstances(
       for (const close of listening) close();
     },
   };
+}
+
+const limitCapabilities = {
+  cpuWeight: 'cpuWeight',
+  memoryBytesMax: 'memoryLimit',
+  processesMax: 'processLimit',
+} as const satisfies Record<keyof InstanceLimits, keyof DriverCapabilities>;
+
+function unenforceable(capabilities: DriverCapabilities, limits: InstanceLimits): UnenforceableLimits {
+  const refused = Object.entries(limitCapabilities).filter(
+    ([limit, capability]) => limits[limit as keyof InstanceLimits] !== undefined && !capabilities[capability],
+  );
+  return Object.fromEntries(
+    refused.map(([limit, capability]) => [
+      limit,
+      `${limit} cannot be enforced: this simulated driver was made without ${capability}`,
+    ]),
+  );
 }
 
 function instanceOf({ start, state, pid, startedAtMs, end }: SimulatedInstance): Instance {

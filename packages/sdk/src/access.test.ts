@@ -54,16 +54,19 @@ describe('access', () => {
     expect(short.server.tokens.size).toBe(4);
   });
 
-  it('says what to do when the environment is stopped', async () => {
+  it.each([
+    ['STOPPED', 'start it with "atelier start guestbook"'],
+    ['DELETING', '"atelier status guestbook" says what goes on'],
+  ] as const)('says what to do when the environment is %s', async (phase, advice) => {
     const { client } = await open((router, own) => {
       router.service(EnvironmentService, {
-        getEnvironment: () => ({ environment: runningEnvironment(own, 'STOPPED') }),
+        getEnvironment: () => ({ environment: runningEnvironment(own, phase) }),
         createEnvironmentAccessToken: () => ({ accessToken: 'x' }),
       });
     });
     await expect(client.access(environmentId).open()).rejects.toMatchObject({
       code: 'failed_precondition',
-      message: 'environment guestbook is STOPPED; start it with "atelier start guestbook"',
+      message: `environment guestbook is ${phase}; ${advice}`,
     });
   });
 });

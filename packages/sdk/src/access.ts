@@ -77,16 +77,24 @@ export function openAccess(source: Caller, environmentId: string): EnvironmentAc
   };
 }
 
+/** The phases in which something may run inside; while it is updated that is what ran before. */
+const enterable = new Set([EnvironmentPhase.RUNNING, EnvironmentPhase.STARTING, EnvironmentPhase.UPDATING]);
+const stopped = new Set([EnvironmentPhase.STOPPED, EnvironmentPhase.STOPPING]);
+
 function addressOf(environment: Environment | undefined): string {
   const status = environment?.status;
-  if (status?.phase !== EnvironmentPhase.RUNNING && status?.phase !== EnvironmentPhase.STARTING) {
-    const phase = EnvironmentPhase[status?.phase ?? EnvironmentPhase.UNSPECIFIED];
+  const phase = status?.phase ?? EnvironmentPhase.UNSPECIFIED;
+  if (!enterable.has(phase)) {
+    const name = nameOf(environment);
+    const advice = stopped.has(phase)
+      ? `start it with "atelier start ${name}"`
+      : `"atelier status ${name}" says what goes on`;
     throw new AtelierError(
       'failed_precondition',
-      `environment ${nameOf(environment)} is ${phase}; start it with "atelier start ${nameOf(environment)}"`,
+      `environment ${name} is ${EnvironmentPhase[phase]}; ${advice}`,
     );
   }
-  const url = status.environmentUrls?.ops ?? '';
+  const url = status?.environmentUrls?.ops ?? '';
   if (url !== '') return url;
   throw new AtelierError('unavailable', `environment ${nameOf(environment)} has no address yet; try again`);
 }

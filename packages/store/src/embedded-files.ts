@@ -1,6 +1,18 @@
 /** The embedded server's binaries and its data folder, made whole or not at all. */
 import { execFile } from 'node:child_process';
-import { access, chmod, chown, cp, mkdir, readdir, readFile, rename, rm, symlink } from 'node:fs/promises';
+import {
+  access,
+  chmod,
+  chown,
+  constants,
+  cp,
+  mkdir,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  symlink,
+} from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { basename, dirname, join, relative } from 'node:path';
 import { promisify } from 'node:util';
@@ -87,7 +99,8 @@ export async function makeDataFolder(options: DataFolderOptions): Promise<void> 
   if (await exists(join(dataFolder, 'PG_VERSION'))) return;
   const template = cacheFolder && join(cacheFolder, `postgresql-data-${binaries.version}`);
   await makeWhole(dataFolder, async (half) => {
-    if (template && (await exists(template))) {
+    // One that another user keeps for himself is of no use, and no harm.
+    if (template && (await exists(template, constants.R_OK | constants.X_OK))) {
       await cp(template, half, { recursive: true });
       await giveTo(half, user);
       await initdb(binaries, user, ['--sync-only', '-D', half]);
@@ -189,8 +202,8 @@ async function removeLeftHalves(target: string): Promise<void> {
   }
 }
 
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(
+async function exists(path: string, mode = constants.F_OK): Promise<boolean> {
+  return access(path, mode).then(
     () => true,
     () => false,
   );

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { once } from 'node:events';
@@ -129,8 +129,30 @@ describe('life-cycle commands', () => {
     const spec = specOf(trial.folder, { revision: 1n, lifecycle, user: 'no-such-user' });
     await clients.supervisor.apply({ spec });
     const status = await statusWhen(clients, ({ userFailure }) => userFailure !== '');
-    expect(status.userFailure).toContain('no-such-user');
+    expect(status.userFailure).toMatch(/^There is no user "no-such-user" .* commands run as root\.$/);
     expect(status.lifecycle).toEqual([]);
+    // Somebody has to get in and mend it.
+    expect(trial.supervisor.surroundings()).toMatchObject({ user: 'root', workingDirectory: trial.folder });
+  });
+
+  it('do not begin where there is no workspace folder, but go on when it vanishes later', async () => {
+    const folder = `${trial.folder}/later`;
+    const apply = (revision: bigint) => {
+      const lifecycle = [command('onCreateCommand', String(revision), 'true')];
+      const spec = specOf(folder, { revision, lifecycle, user: '', ownershipSession: 's1' });
+      return clients.supervisor.apply({ spec });
+    };
+    await apply(1n);
+    const status = await statusWhen(clients, ({ userFailure }) => userFailure !== '');
+    expect(status.userFailure).toMatch(/later is not there\. Correct workspaceFolder .* run in \/\.$/);
+    expect(status.lifecycle).toEqual([]);
+    expect(trial.supervisor.surroundings().workingDirectory).toBe('/');
+    mkdirSync(folder);
+    await apply(2n);
+    await statusWhen(clients, ({ lifecycle }) => lifecycle[0]?.phase === StepPhase.SUCCEEDED);
+    rmSync(folder, { recursive: true });
+    await apply(3n);
+    await statusWhen(clients, ({ revision, userFailure }) => revision === 3n && userFailure === '');
   });
 });
 
@@ -168,7 +190,17 @@ describe('automations', () => {
     execFileSync('mkfifo', [path]);
     await applied(3, { automationsSession: 'three' });
     const pipe = await statusWhen(clients, (status) => status.automationsFile?.session === 'three');
-    expect(pipe.automationsFile?.failureMessage).toContain('this is no file');
+    expect(pipe.automationsFile?.failureMessage).toContain('it is no file');
+    for (const [session, target, why] of [
+      ['four', '/nowhere', 'it is a link that leads to no file'],
+      ['five', '/etc/passwd', 'it is a link out of the repository'],
+    ] as const) {
+      rmSync(path);
+      symlinkSync(target, path);
+      await applied(session === 'four' ? 4 : 5, { automationsSession: session });
+      const link = await statusWhen(clients, (status) => status.automationsFile?.session === session);
+      expect(link.automationsFile?.failureMessage).toContain(why);
+    }
   });
 
   it('starts a service, waits until it is ready, and stops it by its own command', async () => {

@@ -18,10 +18,13 @@ import { Logs } from './logs.ts';
 import type { Machine } from './machine.ts';
 import { Observer } from './observer.ts';
 import { giveOwnership } from './ownership.ts';
+import { isFolder } from './processes/launch.ts';
 import { ProcessTable } from './processes/table.ts';
 import { StatusBoard } from './status.ts';
 import { resolveUser } from './users.ts';
 
+/** Between SIGTERM and SIGKILL of what is no service. */
+const termGraceMs = 10_000;
 /** How often the machine is asked whether the last processes have ended. */
 const endPollMs = 20;
 
@@ -72,10 +75,18 @@ export class Supervisor {
     });
   }
 
-  /** The user, folder and variables of everything that names none. */
+  /**
+   * The user, folder and variables of everything that names none. Where the user or the folder is not there,
+   * root and `/` stand in, so that somebody can get in and mend it.
+   */
   surroundings(): CommandSurroundings {
     const { user, workspaceFolder, environment } = this.#spec;
-    return { user, workingDirectory: workspaceFolder || '/', environment };
+    if (this.#userFailure === '') return { user, workingDirectory: workspaceFolder || '/', environment };
+    return {
+      user: 'failure' in resolveUser(this.machine, user) ? 'root' : user,
+      workingDirectory: isFolder(workspaceFolder) ? workspaceFolder : '/',
+      environment,
+    };
   }
 
   /** Takes a spec; an older revision than the present one is ignored. Returns at once. */
@@ -83,11 +94,12 @@ export class Supervisor {
     if (spec.revision < this.#spec.revision || this.#ending) return;
     this.#spec = spec;
     const user = resolveUser(this.machine, spec.user);
-    this.#userFailure = 'failure' in user ? user.failure : '';
+    const isOwned = spec.ownershipSession === '' || spec.ownershipSession === this.#ownership.session;
+    // A folder that vanishes later is no reason to let go of what runs.
+    this.#userFailure = whyNothingCanRun(user, isOwned ? '/' : spec.workspaceFolder);
     this.board.change();
-    if ('failure' in user) return;
-    if (spec.ownershipSession === '' || spec.ownershipSession === this.#ownership.session)
-      return this.#proceed();
+    if ('failure' in user || this.#userFailure !== '') return;
+    if (isOwned) return this.#proceed();
     if (this.#ownershipUnderWay !== '') return;
     const session = spec.ownershipSession;
     this.#ownershipUnderWay = session;
@@ -131,8 +143,8 @@ export class Supervisor {
   }
 
   /**
-   * Ends everything: services by their rules, then SIGTERM, SIGKILL at the deadline. Returns when nothing but
-   * the supervisor is left. A second call waits for the first; nothing can be started any more.
+   * Ends everything: services by their rules, then SIGTERM, and SIGKILL ten seconds later or at the deadline.
+   * Returns when nothing but the supervisor is left. A second call waits for the first; nothing can be started any more.
    */
   shutdown(graceMs: number): Promise<void> {
     this.#ending ??= this.#end(graceMs);
@@ -153,8 +165,11 @@ export class Supervisor {
     this.#lifecycle.stop('SIGTERM');
     await this.#automations.end(deadline.signal);
     this.#signalAll('SIGTERM');
+    // The long grace is for services, which say how long they need; whatever else runs knows no more than a signal.
+    const term = clock.timer(termGraceMs, () => deadline.abort());
     while (!deadline.signal.aborted && this.#isAnythingLeft()) await sleep(clock, endPollMs, deadline.signal);
     timer.cancel();
+    term.cancel();
     this.#lifecycle.stop('SIGKILL');
     // What cannot be killed (it hangs in the kernel) must not keep the answer back for ever.
     for (let tries = 0; tries < 100 && this.#isAnythingLeft(); tries += 1) {
@@ -204,4 +219,12 @@ export class Supervisor {
     const recent = lastInputAtMs !== undefined && this.machine.clock.nowMs() - lastInputAtMs < 60_000;
     return recent || this.runningExecutions > 0 || this.#automations.runningExecutions() > 0;
   }
+}
+
+function whyNothingCanRun(user: ReturnType<typeof resolveUser>, workspaceFolder: string): string {
+  if ('failure' in user) {
+    return `${user.failure} Correct remoteUser or containerUser of the configuration, or add the user to the image; until then commands run as root.`;
+  }
+  if (isFolder(workspaceFolder)) return '';
+  return `The workspace folder ${workspaceFolder} is not there. Correct workspaceFolder of the configuration; until then commands run in /.`;
 }

@@ -1,10 +1,10 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { idRangeCandidates, idRangeSize, parseSubordinateIds } from '../claims/id-range.ts';
 import { homeAt } from '../home.ts';
-import { hostInheritance } from './inheritance.ts';
+import { copyInherited, hostInheritance, thisHost } from './inheritance.ts';
 import { filesMax } from './limits.ts';
 import { parseMountTable } from './mount-table.ts';
 import { droppingChains } from './probe.ts';
@@ -43,11 +43,13 @@ describe('the host', () => {
   it('passes proxies on, and lets those at an address through', () => {
     const folder = mkdtempSync(join(tmpdir(), 'atelier-inheritance-'));
     try {
-      const found = hostInheritance(homeAt(folder), {
+      const variables = {
         http_proxy: 'http://10.1.2.3:3128',
         HTTPS_PROXY: 'http://localhost:8080',
-        no_proxy: 'example.org',
-      });
+        no_proxy: '',
+        NO_PROXY: 'example.org',
+      };
+      const found = hostInheritance(homeAt(folder), { ...thisHost, variables });
       expect(found.environment).toMatchObject({
         http_proxy: 'http://10.1.2.3:3128',
         HTTP_PROXY: 'http://10.1.2.3:3128',
@@ -56,6 +58,28 @@ describe('the host', () => {
       });
       expect(found.proxies).toEqual([{ address: '10.1.2.3', port: 3128 }]);
       expect(found.report.join()).toMatch(/https_proxy names this host's own loopback/);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+});
+
+describe('certificate authorities of the host', () => {
+  it('are passed on when somebody added some, and copied only when the driver is opened', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'atelier-inheritance-'));
+    try {
+      const [home, additions, bundle] = [homeAt(folder), join(folder, 'anchors'), join(folder, 'bundle')];
+      const host = { variables: {}, bundles: [bundle], additions: [additions] };
+      writeFileSync(bundle, 'all of them');
+      mkdirSync(additions);
+      expect(hostInheritance(home, host)).toMatchObject({ environment: {}, folders: [], proxies: [] });
+      writeFileSync(join(additions, 'own.crt'), 'one of them');
+      const found = hostInheritance(home, host);
+      expect(found.environment['SSL_CERT_FILE']).toBe('/opt/atelier-host/ca-certificates.crt');
+      const copy = join(folder, 'runner/host/ca-certificates.crt');
+      expect(existsSync(copy)).toBe(false);
+      copyInherited(home, found);
+      expect(readFileSync(copy, 'utf8')).toBe('all of them');
     } finally {
       rmSync(folder, { recursive: true });
     }

@@ -6,6 +6,7 @@ import { copyFileSync, existsSync, mkdirSync, renameSync } from 'node:fs';
 import { isIPv4 } from 'node:net';
 import { join } from 'node:path';
 import { namesIn } from './files.ts';
+import { hostVariables } from './system.ts';
 import type { OciHome } from '../home.ts';
 
 /** What an environment gets from its host. */
@@ -23,19 +24,37 @@ export interface Inheritance {
 }
 
 /** Nothing: for hosts that keep their settings to themselves. */
-export const noInheritance: Inheritance = { environment: {}, folders: [], proxies: [], report: [] };
+export const noInheritance: Inheritance = {
+  environment: {},
+  folders: [],
+  proxies: [],
+  report: ['certificate authorities and proxies of this host are not passed on: that is switched off'],
+};
 
-/** Where distributions keep the whole bundle, and where their administrators add to it. */
-const bundles = [
-  '/etc/ssl/certs/ca-certificates.crt',
-  '/etc/pki/tls/certs/ca-bundle.crt',
-  '/etc/ssl/ca-bundle.pem',
-];
-const additions = [
-  '/usr/local/share/ca-certificates',
-  '/etc/pki/ca-trust/source/anchors',
-  '/etc/pki/trust/anchors',
-];
+/** Where a host says what it trusts and how it reaches others. */
+export interface HostSettings {
+  /** The variables of this process, of which those about proxies are passed on. */
+  readonly variables: Readonly<Record<string, string | undefined>>;
+  /** Files that distributions keep the whole bundle in; the first that is there counts. */
+  readonly bundles: readonly string[];
+  /** Folders in which administrators add certificate authorities. */
+  readonly additions: readonly string[];
+}
+
+/** This host, as distributions arrange it. */
+export const thisHost: HostSettings = {
+  variables: hostVariables,
+  bundles: [
+    '/etc/ssl/certs/ca-certificates.crt',
+    '/etc/pki/tls/certs/ca-bundle.crt',
+    '/etc/ssl/ca-bundle.pem',
+  ],
+  additions: [
+    '/usr/local/share/ca-certificates',
+    '/etc/pki/ca-trust/source/anchors',
+    '/etc/pki/trust/anchors',
+  ],
+};
 
 const folderInside = '/opt/atelier-host';
 
@@ -54,27 +73,24 @@ const bundleVariables = [
 
 const proxyVariables = ['http_proxy', 'https_proxy', 'ftp_proxy', 'all_proxy', 'no_proxy'];
 
-/**
- * Looks at the host and makes what is passed on. `variables` are those of this process. The bundle is copied
- * into the home, so that an update on the host reaches environments at the next start of the runner.
- */
-export function hostInheritance(
-  home: OciHome,
-  variables: Readonly<Record<string, string | undefined>>,
-): Inheritance {
+/** Looks at the host and says what is passed on; `copyInherited` makes it be there. */
+export function hostInheritance(home: OciHome, host: HostSettings = thisHost): Inheritance {
+  const { variables, bundles, additions } = host;
   const environment: Record<string, string> = {};
   const report: string[] = [];
   const bundle = bundles.find((path) => existsSync(path));
   const trustsMore = additions.some((folder) => namesIn(folder).length > 0);
   const certificateAuthorities = trustsMore ? bundle : undefined;
-  const folders = certificateAuthorities === undefined ? [] : [copyBundle(home, certificateAuthorities)];
+  const folders =
+    certificateAuthorities === undefined ? [] : [{ source: inheritedFolder(home), target: folderInside }];
   if (certificateAuthorities !== undefined) {
     for (const name of bundleVariables) environment[name] = `${folderInside}/ca-certificates.crt`;
     report.push(`certificate authorities of this host (${certificateAuthorities}) are trusted inside`);
   }
   const proxies: Array<{ address: string; port: number }> = [];
   for (const name of proxyVariables) {
-    const value = variables[name] ?? variables[name.toUpperCase()];
+    // One that is empty says nothing, so the other spelling counts.
+    const value = variables[name] || variables[name.toUpperCase()];
     if (value === undefined || value === '') continue;
     environment[name] = value;
     environment[name.toUpperCase()] = value;
@@ -82,15 +98,24 @@ export function hostInheritance(
     if (proxy !== undefined) proxies.push(proxy);
     report.push(proxyWords(name, value));
   }
+  if (report.length === 0) report.push('this host has no certificate authorities or proxies to pass on');
   return { certificateAuthorities, environment, folders, proxies, report };
 }
 
-function copyBundle(home: OciHome, bundle: string): { source: string; target: string } {
-  const source = join(home.folder, 'runner/host');
-  mkdirSync(source, { recursive: true, mode: 0o755 });
-  copyFileSync(bundle, join(source, '.draft'));
-  renameSync(join(source, '.draft'), join(source, 'ca-certificates.crt'));
-  return { source, target: folderInside };
+/**
+ * Copies the bundle that is passed on into the home, so that an update on the host reaches environments at the
+ * next start of the runner.
+ */
+export function copyInherited(home: OciHome, { certificateAuthorities }: Inheritance): void {
+  if (certificateAuthorities === undefined) return;
+  const folder = inheritedFolder(home);
+  mkdirSync(folder, { recursive: true, mode: 0o755 });
+  copyFileSync(certificateAuthorities, join(folder, '.draft'));
+  renameSync(join(folder, '.draft'), join(folder, 'ca-certificates.crt'));
+}
+
+function inheritedFolder(home: OciHome): string {
+  return join(home.folder, 'runner/host');
 }
 
 function addressOf(proxy: string): { address: string; port: number } | undefined {

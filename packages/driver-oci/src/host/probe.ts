@@ -1,19 +1,30 @@
 /** Whether environments can run on this machine, found out by trying; what is tried is taken away again. */
-import { closeSync, lstatSync, mkdirSync, openSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  rmSync,
+  statfsSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import { AtelierError, toAtelierError } from '@atelier/api';
 import { FieldValueSchema } from '@atelier/api/gitpod/field_value';
 import type { DriverReport } from '@atelier/driver';
+import { claimsOf } from '../claims/claims.ts';
 import { mountRoot, releaseRoot } from '../disks/overlay.ts';
 import type { OciHome } from '../home.ts';
-import type { CgroupVersion } from '../instances/cgroup-version.ts';
+import { missingControllers, type CgroupVersion } from '../instances/cgroup-version.ts';
 import { forwardingEnabled } from '../networks/networks.ts';
 import { hostResolvers } from '../networks/resolver.ts';
 import { ruleset } from '../networks/ruleset.ts';
 import type { Inheritance } from './inheritance.ts';
 import { filesMax } from './limits.ts';
 import { ensureNamespaces, removeNamespaces } from './namespaces.ts';
+import { whyNoRoot } from './root.ts';
 import { tryRun } from './run.ts';
 import { asOwner } from './syscalls.ts';
 
@@ -34,22 +45,32 @@ const programs = [
 ] as const;
 
 const diskBytesMin = 1024 ** 3;
-/** No environment has this id, so nothing of an environment is touched. */
-const probeOwner = 'probe';
+/**
+ * No environment has such an id, so nothing of an environment is touched. With the process in it, so that one
+ * that `doctor` makes and one of the daemon of the same home do not get in each other's way.
+ */
+const probeOwner = `probe-${process.pid}`;
 
 /** What this machine can enforce, and what is in the way; see `Driver.probe`. */
 export async function probeMachine(setting: ProbeSetting): Promise<DriverReport> {
   const { home, cgroup, inheritance } = setting;
-  const problems = [...(await missingPrograms()), ...identityProblems(), ...diskProblems(home)];
-  const mounting = problems.length > 0 ? 'not tried' : await wordsOf(() => tryRoot(home));
-  if (mounting !== undefined) problems.push(`root file system: ${mounting}`);
-  const firewall = await wordsOf(() => tryRules(home));
-  if (firewall !== undefined) problems.push(`firewall: ${firewall}`);
+  const noRoot = whyNoRoot();
+  const problems = [
+    ...(await missingPrograms()),
+    ...(noRoot === undefined ? [] : [noRoot]),
+    ...diskProblems(home),
+  ];
+  const isTried = problems.length === 0;
+  const mounting = isTried ? await wordsOf(() => tryRoot(home)) : 'not tried';
+  const firewall = noRoot === undefined ? await wordsOf(() => tryRules(home)) : 'not tried';
+  if (isTried && mounting !== undefined) problems.push(`root file system: ${mounting}`);
+  if (noRoot === undefined && firewall !== undefined) problems.push(`firewall: ${firewall}`);
   const foreign = await foreignForwardPolicies();
-  const { cpuWeight, memoryLimit, processLimit } = cgroup.enforces;
-  const notEnforced = Object.entries(cgroup.enforces).flatMap(([name, is]) => (is ? [] : [name]));
   const conditions: Record<string, string> = {
-    cgroup: `cgroups ${cgroup.name}${notEnforced.length > 0 ? `; not enforced: ${notEnforced.join(', ')}` : ''}`,
+    cgroup: `cgroups ${cgroup.name}; limits by ${cgroup.controllers.join(', ') || 'no controller'}`,
+    ...Object.fromEntries(
+      Object.entries(missingControllers(cgroup)).map(([controller, why]) => [`cgroup-${controller}`, why]),
+    ),
     files: `an environment may have ${filesMax()} files open per process, as this process may`,
     forwarding: forwardingEnabled()
       ? 'the kernel forwards packets (net.ipv4.ip_forward)'
@@ -58,14 +79,14 @@ export async function probeMachine(setting: ProbeSetting): Promise<DriverReport>
     ...(foreign.length > 0 && {
       'foreign-firewall': `${foreign.join(', ')} drops forwarded packets, those of environments too: allow interfaces at+ there`,
     }),
-    ...(inheritance.report.length > 0 && { inheritance: inheritance.report.join('; ') }),
+    inheritance: inheritance.report.join('; '),
   };
   return {
     capabilities: {
       userNamespaces: mounting === undefined,
-      cpuWeight,
-      memoryLimit,
-      processLimit,
+      cpuWeight: cgroup.controllers.includes('cpu'),
+      memoryLimit: cgroup.controllers.includes('memory'),
+      processLimit: cgroup.controllers.includes('pids'),
       networkIsolation: firewall === undefined,
       imageBuild: (await exitCodeOf('buildah', ['--version'])) === 0,
     },
@@ -115,10 +136,6 @@ async function missingPrograms(): Promise<string[]> {
   return found.flat();
 }
 
-function identityProblems(): string[] {
-  return process.getuid?.() === 0 ? [] : ['this driver makes namespaces and mounts: run it as root'];
-}
-
 function diskProblems(home: OciHome): string[] {
   const { bavail, bsize } = statfsSync(home.folder);
   const free = bavail * bsize;
@@ -140,14 +157,14 @@ async function wordsOf(attempt: () => Promise<void>): Promise<string | undefined
 
 /** Namespaces, id-mapped mounts and an overlay on them, in which a file gets the right owner. */
 async function tryRoot(home: OciHome): Promise<void> {
-  const layer = join(home.storageFolder, '.atelier-probe');
-  const writable = join(home.folder, 'runner/probe');
-  const folder = join(home.runFolder, 'roots', probeOwner);
+  removeOfDead(home);
+  const { layer, writable, folder } = foldersOf(home, probeOwner);
   try {
+    // First, because its claim is what a probe that was killed is found by.
+    const { base, userFile } = await ensureNamespaces(home, probeOwner);
     for (const made of [layer, join(writable, 'upper'), join(writable, 'work')]) {
       mkdirSync(made, { recursive: true });
     }
-    const { base, userFile } = await ensureNamespaces(home, probeOwner);
     const userNamespace = openSync(userFile, 'r');
     try {
       const root = mountRoot(home, { folder, layers: [layer], writable, base, userNamespace });
@@ -159,10 +176,31 @@ async function tryRoot(home: OciHome): Promise<void> {
     if (uid === 0) return;
     throw new AtelierError('failed_precondition', `a file of root inside has owner ${uid} on disk, not 0`);
   } finally {
-    releaseRoot(folder);
-    removeNamespaces(home, probeOwner);
-    rmSync(layer, { recursive: true, force: true });
-    rmSync(writable, { recursive: true, force: true });
+    removeTried(home, probeOwner);
+  }
+}
+
+function foldersOf(home: OciHome, owner: string): { layer: string; writable: string; folder: string } {
+  return {
+    layer: join(home.storageFolder, `.atelier-${owner}`),
+    writable: join(home.folder, 'runner', owner),
+    folder: join(home.runFolder, 'roots', owner),
+  };
+}
+
+function removeTried(home: OciHome, owner: string): void {
+  const { layer, writable, folder } = foldersOf(home, owner);
+  releaseRoot(folder);
+  rmSync(layer, { recursive: true, force: true });
+  rmSync(writable, { recursive: true, force: true });
+  removeNamespaces(home, owner);
+}
+
+/** What probes left behind whose process was killed. */
+function removeOfDead(home: OciHome): void {
+  for (const { owner } of claimsOf(home)) {
+    const pid = /^probe-(\d+)$/.exec(owner)?.[1];
+    if (pid !== undefined && !existsSync(`/proc/${pid}`)) removeTried(home, owner);
   }
 }
 

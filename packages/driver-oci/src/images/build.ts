@@ -98,6 +98,8 @@ async function runBuild(
         const files = writeBuildFiles(folder, context);
         const bud = [
           ['bud', '--layers', '--force-rm', '--pull=false', '--isolation', 'oci', '--network', 'host'],
+          // What the steps inherit is the runtime's to add: buildah would hand out the proxies that it uses itself.
+          ['--http-proxy=false'],
           ['--runtime', runtime, '--signature-policy', buildah.policyFile, '--iidfile', files.digest],
           ['--file', files.dockerfile, '--ignorefile', files.ignore],
           build.target === undefined ? [] : ['--target', build.target],
@@ -148,8 +150,10 @@ function writeBuildFiles(folder: string, context: BuildContext): BuildFiles {
 }
 
 function buildError(build: ImageBuild, { lines }: ChildResult): AtelierError {
-  const text = lines.join('\n');
-  const full = /no space left on device/i.test(text);
+  // The builder's own log lines, and what it prints of its memory, tell the author of a Dockerfile nothing.
+  const words = lines.filter((line) => !/^time="/.test(line));
+  const text = (words.length > 0 ? words : lines).join('\n').replaceAll(/ &imagebuilder\.Step\{.*\}$/gm, '');
+  const full = /no space left on device/i.test(lines.join('\n'));
   const advice = full ? 'the disk is full: free space under ATELIER_HOME' : 'its last lines say why';
   return new AtelierError(
     full ? 'resource_exhausted' : 'failed_precondition',

@@ -12,6 +12,7 @@ import { removeIfEmpty } from '../host/files.ts';
 import type { Inheritance } from '../host/inheritance.ts';
 import { ensureNamespaces, type Namespaces } from '../host/namespaces.ts';
 import type { Serial } from '../host/serial.ts';
+import { enforceableLimits } from '../instances/cgroup-version.ts';
 import type { Cgroups } from '../instances/cgroup.ts';
 import { killAll, removeCgroups } from '../instances/death.ts';
 import { etcFiles } from '../instances/etc.ts';
@@ -86,7 +87,8 @@ export async function confined<T>(
     const network = setting.networkOf(environmentId);
     const plan = planOf(setting, namespaces, { folder, rootFolder });
     const files = writeFiles(plan, network?.gateway);
-    const entered = [namespaces.networkFile, ...cgroups.make(cgroup, limits()), '--'];
+    const own = enforceableLimits(cgroups.version, limits());
+    const entered = [namespaces.networkFile, ...cgroups.make(cgroup, own), '--'];
     return await work({
       command: ['sh', '-c', enter, 'sh', ...entered, files.resolver, files.runtime],
       runtime: files.runtime,

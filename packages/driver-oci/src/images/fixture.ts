@@ -15,7 +15,7 @@ import { dirname, join } from 'node:path';
 import { AtelierError, makeId } from '@atelier/api';
 import { systemClock, systemRandom } from '@atelier/api/system';
 import type { Driver, Image, ImageBuild, ImageRequest } from '@atelier/driver';
-import { createOciDriver, findLeftovers, openHome, type OciHome } from '../index.ts';
+import { createOciDriver, findLeftovers, openHome, type OciDriverOptions, type OciHome } from '../index.ts';
 import { claimsOf, dropClaim } from '../claims/claims.ts';
 import { workspaceFolder } from '../disks/folders.ts';
 import { namesIn } from '../host/files.ts';
@@ -53,13 +53,16 @@ export interface Place {
 /** Name of the small image that each place begins with. */
 export const busyboxName = 'localhost/test/busybox:latest';
 
-/** Opens a place. `variables` stand in for those of this process. */
-export async function openPlace(variables: Readonly<Record<string, string>> = {}): Promise<Place> {
+/** Opens a place. `variables` stand in for those of this process; `different` changes the driver's options. */
+export async function openPlace(
+  variables: Readonly<Record<string, string>> = {},
+  different: Partial<OciDriverOptions> = {},
+): Promise<Place> {
   const folder = mkdtempSync(join(tmpdir(), 'atelier-images-'));
   const home = openHome(folder);
   const kept = { ...hostVariables };
   Object.assign(hostVariables, variables);
-  const driver = await openDriver(home).finally(() => restoreVariables(kept, variables));
+  const driver = await openDriver(home, different).finally(() => restoreVariables(kept, variables));
   const tools = prepareBuildah(home, hostVariables);
   const told: string[] = [];
   const never = new AbortController().signal;
@@ -73,11 +76,7 @@ export async function openPlace(variables: Readonly<Record<string, string>> = {}
     return driver.images.ensure(request, (line) => told.push(line), signal);
   };
   await withTemporaryFolder(home, async (root) => {
-    plantBusybox(join(root, 'root'));
-    writeFileSync(
-      join(root, 'Dockerfile'),
-      'FROM scratch\nCOPY root /\nLABEL test=busybox\nCMD ["/bin/sh"]\n',
-    );
+    plantSmallImage(root);
     await buildah('bud', '--signature-policy', tools.policyFile, '--tag', busyboxName, root);
   });
   const write = (environmentId: string, path: string, text: string): void => {
@@ -124,10 +123,10 @@ export async function openPlace(variables: Readonly<Record<string, string>> = {}
   };
 }
 
-/** Opens another driver on a home. */
-export function openDriver(home: OciHome): Promise<Driver> {
+/** Opens another driver on a home, with what should be different. */
+export function openDriver(home: OciHome, different: Partial<OciDriverOptions> = {}): Promise<Driver> {
   const supervisor = { folder: '/usr', arguments: ['true'] };
-  return createOciDriver({ home: home.folder, clock: systemClock, supervisor });
+  return createOciDriver({ home: home.folder, clock: systemClock, supervisor, ...different });
 }
 
 function restoreVariables(kept: typeof hostVariables, changed: Readonly<Record<string, string>>): void {
@@ -136,6 +135,14 @@ function restoreVariables(kept: typeof hostVariables, changed: Readonly<Record<s
     if (before === undefined) delete (hostVariables as Record<string, string | undefined>)[name];
     else Object.assign(hostVariables, { [name]: before });
   }
+}
+
+function plantSmallImage(folder: string): void {
+  plantBusybox(join(folder, 'root'));
+  writeFileSync(
+    join(folder, 'Dockerfile'),
+    'FROM scratch\nCOPY root /\nLABEL test=busybox\nCMD ["/bin/sh"]\n',
+  );
 }
 
 function plantBusybox(root: string): void {

@@ -1,6 +1,6 @@
 /** Version 1: a hierarchy per controller. A unified hierarchy beside them, where there is one, can kill. Pure. */
 import type { MountEntry } from '../host/mount-table.ts';
-import { counter, type CgroupVersion, type LimitFile } from './cgroup-version.ts';
+import { counter, type CgroupVersion, type LimitController, type LimitFile } from './cgroup-version.ts';
 
 const controllers = ['cpu', 'cpuacct', 'memory', 'pids', 'freezer'] as const;
 /** 100 is ordinary for us, 1024 for the kernel. */
@@ -15,20 +15,16 @@ export function versionOne(table: readonly MountEntry[], unified: string | undef
   }
   const at = (controller: (typeof controllers)[number]): string => mounted.get(controller) ?? '';
   const found = controllers.map(at).filter((point) => point !== '');
-  const limit = (controller: 'cpu' | 'memory' | 'pids', file: string, value: number): LimitFile[] =>
-    at(controller) === '' ? [] : [{ hierarchy: at(controller), file, value: String(value) }];
+  const limit = (controller: LimitController, file: string, value: number | undefined): LimitFile[] =>
+    value === undefined ? [] : [{ hierarchy: at(controller), file, value: String(value) }];
   return {
     name: 'v1',
     hierarchies: [...new Set([...found, ...(unified === undefined ? [] : [unified])])],
     tracking: unified ?? found.at(-1) ?? '',
-    enforces: {
-      cpuWeight: at('cpu') !== '',
-      memoryLimit: at('memory') !== '',
-      processLimit: at('pids') !== '',
-    },
+    controllers: (['cpu', 'memory', 'pids'] as const).filter((controller) => at(controller) !== ''),
     handedDown: '',
     limitFiles: (limits) => [
-      ...limit('cpu', 'cpu.shares', Math.max(sharesMin, Math.round(limits.cpuWeight * sharesPerWeight))),
+      ...limit('cpu', 'cpu.shares', sharesOf(limits.cpuWeight)),
       ...limit('memory', 'memory.limit_in_bytes', limits.memoryBytesMax),
       // Memory and swap together: without it a limit only moves memory to the machine's swap.
       ...limit('memory', 'memory.memsw.limit_in_bytes', limits.memoryBytesMax).map((file) => ({
@@ -47,4 +43,8 @@ export function versionOne(table: readonly MountEntry[], unified: string | undef
     },
     outOfMemoryKills: (read) => counter(read(at('memory'), 'memory.oom_control'), 'oom_kill'),
   };
+}
+
+function sharesOf(cpuWeight: number | undefined): number | undefined {
+  return cpuWeight && Math.max(sharesMin, Math.round(cpuWeight * sharesPerWeight));
 }

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -6,6 +6,7 @@ import { homeAt } from '../home.ts';
 import { parseMountTable } from '../host/mount-table.ts';
 import { detectVersion, makeCgroups } from './cgroup.ts';
 import { versionTwo } from './cgroup-v2.ts';
+import { enforceableLimits, missingControllers, unenforceableLimits } from './cgroup-version.ts';
 
 const hybrid = [
   '31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755',
@@ -40,7 +41,14 @@ describe('cgroup versions', () => {
     const version = detectVersion(parseMountTable(unified), () => 'cpuset cpu memory\n');
     expect(version.name).toBe('v2');
     expect(version.handedDown).toBe('+cpu +memory');
-    expect(version.enforces).toEqual({ cpuWeight: true, memoryLimit: true, processLimit: false });
+    expect(version.controllers).toEqual(['cpu', 'memory']);
+    expect(Object.keys(missingControllers(version))).toEqual(['pids']);
+    expect(missingControllers(version).pids).toMatch(/controller pids is missing .* cgroup_disable=pids/);
+  });
+
+  it('finds version 2 without a memory controller where there is no version 1', () => {
+    const version = detectVersion(parseMountTable(unified), () => 'cpu pids\n');
+    expect([version.name, version.controllers]).toEqual(['v2', ['cpu', 'pids']]);
   });
 
   it('reads counters of version 2', () => {
@@ -75,5 +83,23 @@ describe('cgroups of version 2', () => {
     }
     expect(readFileSync(join(ours, 'one/memory.max'), 'utf8')).toBe('268435456');
     expect(readFileSync(join(ours, 'one/cpu.weight'), 'utf8')).toBe('200');
+  });
+
+  it('are refused, not made, with a limit that nothing enforces, and made without it', () => {
+    const cgroups = makeCgroups(homeAt('/nowhere'), versionTwo(folder, ['cpu', 'pids']));
+    const refused = expect.objectContaining({
+      code: 'failed_precondition',
+      message: expect.stringMatching(
+        /controller memory is missing .* start the kernel with cgroup_enable=memory/,
+      ),
+    });
+    expect(() => cgroups.make('one', limits)).toThrow(refused as Error);
+    expect(readdirSync(folder)).toEqual([]);
+    expect(Object.keys(unenforceableLimits(cgroups.version, limits))).toEqual(['memoryBytesMax']);
+    cgroups.make('one', enforceableLimits(cgroups.version, limits));
+    const ours = join(folder, `atelier-${homeAt('/nowhere').short}`, 'one');
+    expect(readdirSync(ours).toSorted()).toEqual(
+      ['cgroup.subtree_control', 'cpu.weight', 'init', 'pids.max', 'user'].toSorted(),
+    );
   });
 });

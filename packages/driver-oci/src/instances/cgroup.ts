@@ -11,7 +11,7 @@ import { namesIn, readText, unlessMissing } from '../host/files.ts';
 import { readMountTable, type MountEntry } from '../host/mount-table.ts';
 import { errnoOf } from '../host/syscalls.ts';
 import type { OciHome } from '../home.ts';
-import type { CgroupVersion, LimitFile } from './cgroup-version.ts';
+import { unenforceableLimits, type CgroupVersion, type LimitFile } from './cgroup-version.ts';
 import { versionOne } from './cgroup-v1.ts';
 import { versionTwo } from './cgroup-v2.ts';
 
@@ -21,7 +21,10 @@ export const cgroupLeaves = ['init', 'user'] as const;
 /** The cgroups of one home. */
 export interface Cgroups {
   readonly version: CgroupVersion;
-  /** Makes the cgroup of an instance with its limits; gives the files that a process writes `0` to in order to enter. */
+  /**
+   * Makes the cgroup of an instance with its limits; gives the files that a process writes `0` to in order to
+   * enter. Errors: `failed_precondition` for a limit that cannot be enforced here.
+   */
   make(name: string, limits: InstanceLimits): string[];
   processes(name: string): number[];
   /** Sends SIGKILL to everything in it; what is born in the same moment is met by the next call. */
@@ -34,7 +37,10 @@ export interface Cgroups {
   names(): string[];
 }
 
-/** Finds out which version governs this machine: the second where it has the memory controller. */
+/**
+ * Finds out which version governs this machine: the second where it has the memory controller, or where there is
+ * no other.
+ */
 export function detectVersion(
   table: readonly MountEntry[] = readMountTable(),
   read: (path: string) => string = (path) => readText(path) ?? '',
@@ -42,8 +48,9 @@ export function detectVersion(
   const unified = table.find((entry) => entry.type === 'cgroup2')?.mountPoint;
   const controllers =
     unified === undefined ? [] : read(join(unified, 'cgroup.controllers')).trim().split(' ');
-  if (unified !== undefined && controllers.includes('memory')) return versionTwo(unified, controllers);
-  return versionOne(table, unified);
+  const one = versionOne(table, unified);
+  const isGoverned = controllers.includes('memory') || one.controllers.length === 0;
+  return unified !== undefined && isGoverned ? versionTwo(unified, controllers) : one;
 }
 
 /** The cgroups of a home, in a folder of its own in each hierarchy. */
@@ -62,6 +69,8 @@ export function makeCgroups(home: OciHome, version: CgroupVersion = detectVersio
   return {
     version,
     make(name, limits) {
+      const [refused] = Object.values(unenforceableLimits(version, limits));
+      if (refused !== undefined) throw new AtelierError('failed_precondition', refused);
       for (const hierarchy of version.hierarchies) makeBranch(hierarchy, [ours, name], version.handedDown);
       for (const limit of version.limitFiles(limits)) setLimit(at(limit.hierarchy, name, limit.file), limit);
       return version.hierarchies.map((hierarchy) => at(hierarchy, name, 'init', 'cgroup.procs'));

@@ -8,6 +8,7 @@ import { releaseRoot } from '../disks/overlay.ts';
 import { removeIfEmpty, writeJson } from '../host/files.ts';
 import { ensureNamespaces, removeNamespaces } from '../host/namespaces.ts';
 import type { Serial } from '../host/serial.ts';
+import { unenforceableLimits } from './cgroup-version.ts';
 import { crunDelete } from './crun.ts';
 import { endGently, endOf, killAll, removeCgroups } from './death.ts';
 import {
@@ -73,6 +74,7 @@ export function makeInstances(setting: InstanceSetting, serial: Serial): Instanc
       const record = readRecord(home, name);
       return record && isRunning(record) ? cgroups.usage(name) : undefined;
     },
+    unenforceable: (limits) => unenforceableLimits(cgroups.version, limits),
   };
 }
 

@@ -1,6 +1,6 @@
 /** Reads the automations file of the workspace: the first of its places that exists. */
 import { constants } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { lstat, open, readlink, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AtelierError } from '@atelier/api';
 import { AutomationsFileStatusSchema, type AutomationsFileStatus } from '@atelier/api/atelier/supervisor';
@@ -19,7 +19,7 @@ export async function readAutomationsFile(
   const status = create(AutomationsFileStatusSchema, { session });
   for (const path of candidateAutomationsPaths(specifiedPath)) {
     try {
-      const text = await readText(join(workspaceFolder, path));
+      const text = await readText(workspaceFolder, path);
       if (text === undefined) continue;
       status.path = path;
       const { file, warnings } = parseAutomationsFile(text, path);
@@ -33,22 +33,32 @@ export async function readAutomationsFile(
   return status;
 }
 
-// Whoever works inside may have put a pipe, a device or an endless file there.
-async function readText(path: string): Promise<string | undefined> {
-  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch((thrown: unknown) => {
-    if (['ENOENT', 'ENOTDIR'].includes(systemCodeOf(thrown))) return undefined;
+// Whoever works inside may have put a pipe, a device, an endless file or a link to another's file there.
+async function readText(workspaceFolder: string, path: string): Promise<string | undefined> {
+  const place = join(workspaceFolder, path);
+  const file = await open(place, constants.O_RDONLY | constants.O_NONBLOCK).catch(async (thrown: unknown) => {
+    const isLink = await lstat(place).then(
+      (found) => found.isSymbolicLink(),
+      () => false,
+    );
+    if (!isLink && ['ENOENT', 'ENOTDIR'].includes(systemCodeOf(thrown))) return undefined;
+    if (isLink) throw unusable(path, 'it is a link that leads to no file. Put a file there, or nothing');
     throw thrown;
   });
   if (!file) return undefined;
   try {
-    if (!(await file.stat()).isFile())
-      throw new AtelierError('invalid_argument', `${path}: this is no file.`);
+    if (!(await file.stat()).isFile()) throw unusable(path, 'it is no file. Put a file there, or nothing');
+    // Of what was opened, so that nobody can change it in between.
+    const [real, root] = await Promise.all([readlink(`/proc/self/fd/${file.fd}`), realpath(workspaceFolder)]);
+    if (!real.startsWith(`${root}/`)) throw unusable(path, 'it is a link out of the repository');
     const { buffer, bytesRead } = await file.read(Buffer.alloc(fileBytesMax + 1), 0, fileBytesMax + 1, 0);
-    if (bytesRead > fileBytesMax) {
-      throw new AtelierError('invalid_argument', `${path}: the file is larger than ${fileBytesMax} bytes.`);
-    }
+    if (bytesRead > fileBytesMax) throw unusable(path, 'it is far too large. Make it shorter');
     return buffer.toString('utf8', 0, bytesRead);
   } finally {
     await file.close();
   }
+}
+
+function unusable(path: string, why: string): AtelierError {
+  return new AtelierError('invalid_argument', `${path} cannot be used: ${why}.`);
 }
