@@ -8,14 +8,8 @@ import {
 } from '@atelier/api/gitpod/environment';
 import { runProcess } from '@atelier/sdk';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import {
-  automationRows,
-  commandRows,
-  configurationRows,
-  damagedRecords,
-  homeRows,
-  remoteRows,
-} from './bad-input.ts';
+import { commandRows, damagedRecords, homeRows, remoteRows } from './bad-commands.ts';
+import { automationRows, configurationRows } from './bad-files.ts';
 import { describeAtelier, type Atelier, type Begun, type Ended } from './atelier.ts';
 import { devcontainer, git, makeRepository } from './repository.ts';
 import { RemoteHost } from './remote-host.ts';
@@ -95,7 +89,7 @@ describeAtelier('bad input', (atelier) => {
       one.child.kill('SIGINT');
       expect((await one.ended).code).toBe(0);
       expect(words(await one.ended)).toBe(
-        `forwarding 127.0.0.1:${port} to port 4711 of spoilt\nport 4711: nothing listens on port 4711`,
+        `forwarding 127.0.0.1:${port} to port 4711 of spoilt\nport 4711: Nothing answers on port 4711 inside: connect ECONNREFUSED 127.0.0.1:4711; connect ECONNREFUSED ::1:4711`,
       );
     });
   });
@@ -193,9 +187,9 @@ describeAtelier('bad input', (atelier) => {
 
     it('and what is right is cloned over http, and over ssh with a key of the user', async () => {
       const { folder } = atelier();
-      const http = await atelier().run('up', `http://${remote.address}/tool.git`);
+      const http = await atelier().run('up', '--name', 'cloned', `http://${remote.address}/tool.git`);
       expect(http.code, http.stderr).toBe(0);
-      expect(await atelier().inside('tool', 'cat tool.txt')).toBe('tool');
+      expect(await atelier().inside('cloned', 'cat tool.txt')).toBe('tool');
       writeFileSync(join(folder, 'user/.ssh/id_ed25519'), readFileSync(join(folder, 'key')), { mode: 0o600 });
       const ssh = await atelier().run(
         'up',

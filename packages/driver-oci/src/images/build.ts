@@ -151,7 +151,7 @@ function writeBuildFiles(folder: string, context: BuildContext): BuildFiles {
 
 function buildError(build: ImageBuild, { lines }: ChildResult): AtelierError {
   // The builder's own log lines, and what it prints of its memory, tell the author of a Dockerfile nothing.
-  const words = lines.filter((line) => !/^time="/.test(line));
+  const words = lines.filter((line) => !line.startsWith('time="'));
   const text = (words.length > 0 ? words : lines).join('\n').replaceAll(/ &imagebuilder\.Step\{.*\}$/gm, '');
   const full = /no space left on device/i.test(lines.join('\n'));
   const advice = full ? 'the disk is full: free space under ATELIER_HOME' : 'its last lines say why';
