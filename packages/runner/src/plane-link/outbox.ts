@@ -36,7 +36,7 @@ export interface OutboxConnection {
 }
 
 /** How many states of one environment may be sent at once, so that the end of a quick start is not held back. */
-const burstCount = 8;
+const burstCount = 16;
 
 /** An outbox that sends each environment once per `intervalMs` on average. */
 export function createOutbox(clock: Clock, intervalMs: number): Outbox {

@@ -17,6 +17,7 @@ export async function bundleScript(): Promise<BundledScript> {
     entryPoints: [join(sources, 'main.ts')],
     absWorkingDir: sources,
     bundle: true,
+    inject: [join(import.meta.dirname, 'headers.ts')],
     write: false,
     metafile: true,
     minify: true,
