@@ -159,20 +159,16 @@ class PostgresStore implements Store {
   }
 
   changesSince(cursor: bigint, scope: ChangeScope): Promise<Changes> {
-    // One snapshot: a row that changes between two looks would hide its earlier change behind the later one.
-    return this.#read((database) =>
-      database
-        .transaction()
-        .setIsolationLevel('repeatable read')
-        .setAccessMode('read only')
-        .execute(async (snapshot) => {
-          const revision = await newestRevision(snapshot);
-          const horizon = await snapshot.selectFrom('horizon').selectAll().executeTakeFirstOrThrow();
-          if (cursor < BigInt(horizon.pruned_revision)) return { resync: true, changes: [], revision };
-          const records = await selectChanged(snapshot, cursor, scope).execute();
-          return { resync: false, changes: records.map(changeOf), revision };
-        }),
-    );
+    // One statement sees one snapshot: a row that changes between two looks would hide its earlier change.
+    return this.#read(async (database) => {
+      const rows = await selectChanged(database, cursor, scope).execute();
+      const revision = BigInt(rows[0]?.newest_revision ?? 0);
+      if (cursor < BigInt(rows[0]?.pruned_revision ?? 0)) return { resync: true, changes: [], revision };
+      const changes = rows.flatMap(({ newest_revision: _, pruned_revision: __, ...record }) =>
+        record.kind === null ? [] : [changeOf(record as ResourceRecord)],
+      );
+      return { resync: false, changes, revision };
+    });
   }
 
   revision(): Promise<bigint> {
@@ -279,27 +275,34 @@ async function findByIdempotencyKey(
     .executeTakeFirst();
 }
 
+/** What changed, with the newest revision and the horizon in each row; one row without a change when nothing did. */
 function selectChanged(database: Kysely<Database>, cursor: bigint, scope: ChangeScope) {
   const { organizationId, environmentId, kinds: wanted } = scope;
-  let query = database.selectFrom('resources').selectAll().where('revision', '>', String(cursor));
-  if (organizationId !== undefined) query = query.where('organization_id', '=', organizationId);
-  if (wanted !== undefined) query = query.where('kind', 'in', [...wanted]);
-  if (environmentId !== undefined) {
-    query = query.where((where) =>
-      where.or([
-        where('environment_id', '=', environmentId),
-        where.and([where('kind', '=', 'environment'), where('id', '=', environmentId)]),
-      ]),
-    );
-  }
-  return query.orderBy('revision');
+  return database
+    .selectFrom('horizon')
+    .leftJoin('resources', (join) => {
+      let on = join.on('resources.revision', '>', String(cursor));
+      if (organizationId !== undefined) on = on.on('resources.organization_id', '=', organizationId);
+      if (wanted !== undefined) on = on.on('resources.kind', 'in', [...wanted]);
+      if (environmentId === undefined) return on;
+      return on.on((where) =>
+        where.or([
+          where('resources.environment_id', '=', environmentId),
+          where.and([where('resources.kind', '=', 'environment'), where('resources.id', '=', environmentId)]),
+        ]),
+      );
+    })
+    .selectAll('resources')
+    .select(['horizon.pruned_revision', newestCommitted.as('newest_revision')])
+    .orderBy('resources.revision');
 }
 
 /** The newest committed revision: the sequence itself may be ahead of it by a transaction that goes on. */
+const newestCommitted = sql<string>`
+  greatest((select coalesce(max(revision), 0) from resources), (select pruned_revision from horizon))`;
+
 async function newestRevision(database: Kysely<Database>): Promise<bigint> {
-  const { rows } = await sql<{ revision: string }>`
-    select greatest((select coalesce(max(revision), 0) from resources), (select pruned_revision from horizon))
-      as revision`.execute(database);
+  const { rows } = await sql<{ revision: string }>`select ${newestCommitted} as revision`.execute(database);
   return BigInt(rows[0]?.revision ?? 0);
 }
 

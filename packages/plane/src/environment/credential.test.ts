@@ -68,9 +68,8 @@ it('of an idempotent create is the first one’s', async () => {
   const privateKey = connect();
   const first = await create('one', 'key');
   const second = await create('one', 'key');
-  expect(text({ ...second, status: undefined } as never)).toBe(
-    text({ ...first, status: undefined } as never),
-  );
+  // A runner may have been found for it in between.
+  expect([second?.id, second?.spec?.content]).toEqual([first?.id, first?.spec?.content]);
   expect(opened(second, privateKey)).toEqual([`somebody:${secret}`]);
 });
 
