@@ -237,8 +237,10 @@ describeAtelier('bad input', (atelier) => {
           `ln -s '${folder}/secret.yaml' .gitpod/automations.yaml`,
         ].join('\n'),
       );
-      const ended = await rebuild();
-      expect(ended.code, ended.stderr).toBe(0);
+      // The folder of the link is there inside, and the file is not: nobody looks for it outside.
+      expect(words(await rebuild())).toBe(
+        'environment spoilt runs, but its automations do not: .gitpod/automations.yaml cannot be used: it is a link that leads to no file. Put a file there, or nothing.',
+      );
       expect(await atelier().ok('task', 'list', 'spoilt')).not.toContain('stolen');
       await inside(`mkdir -p '${folder}'; git status --short > /dev/null; grep -q 0 '${folder}/ran'`);
       await expect

@@ -164,7 +164,7 @@ class PostgresStore implements Store {
       const rows = await selectChanged(database, cursor, scope).execute();
       const revision = BigInt(rows[0]?.newest_revision ?? 0);
       if (cursor < BigInt(rows[0]?.pruned_revision ?? 0)) return { resync: true, changes: [], revision };
-      const changes = rows.flatMap(({ newest_revision: _, pruned_revision: __, ...record }) =>
+      const changes = rows.flatMap((record) =>
         record.kind === null ? [] : [changeOf(record as ResourceRecord)],
       );
       return { resync: false, changes, revision };
