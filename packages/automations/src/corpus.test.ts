@@ -4,13 +4,12 @@ import { resolve } from 'node:path';
 import { AtelierError } from '@atelier/api';
 import { TaskSpecSchema } from '@atelier/api/gitpod/environment_automation';
 import { create } from '@bufbuild/protobuf';
-import { describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { parseAutomationsFile, taskDependencies } from './file.ts';
 import { planExecution } from './plan.ts';
 
 const root = process.env['ATELIER_CORPUS'] ?? resolve(import.meta.dirname, '../../../../shared/corpus');
 const present = existsSync(`${root}/index.json`);
-if (!present) console.warn('skipped: no corpus of configuration files (set ATELIER_CORPUS to its folder)');
 
 interface CorpusFile {
   file: string;
@@ -18,7 +17,9 @@ interface CorpusFile {
   tags: string[];
 }
 
-describe.skipIf(!present)('corpus of automations files', () => {
+describe('corpus of automations files', () => {
+  beforeEach(({ skip }) => skip(!present, 'no corpus: set ATELIER_CORPUS to its folder'));
+
   const index = present ? (JSON.parse(readFileSync(`${root}/index.json`, 'utf8')) as CorpusFile[]) : [];
   const files = index.filter((entry) => entry.kind === 'automations');
 

@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { AtelierError } from '@atelier/api';
-import { describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { lifecycleNames, type DevContainerConfiguration } from './configuration.ts';
 import { planImage } from './image.ts';
 import { planLifecycle } from './lifecycle.ts';
@@ -16,7 +16,6 @@ import { planPorts, planWorkspace } from './workspace.ts';
 
 const root = process.env['ATELIER_CORPUS'] ?? resolve(import.meta.dirname, '../../../../shared/corpus');
 const present = existsSync(`${root}/index.json`);
-if (!present) console.warn('skipped: no corpus of configuration files (set ATELIER_CORPUS to its folder)');
 
 interface CorpusFile {
   file: string;
@@ -68,7 +67,9 @@ const refusals: [tag: RegExp, words: string][] = [
   [/^wrong-type-features$/, 'features must be an object, not a list.'],
 ];
 
-describe.skipIf(!present)('corpus of devcontainer.json files', () => {
+describe('corpus of devcontainer.json files', () => {
+  beforeEach(({ skip }) => skip(!present, 'no corpus: set ATELIER_CORPUS to its folder'));
+
   const index = present ? (JSON.parse(readFileSync(`${root}/index.json`, 'utf8')) as CorpusFile[]) : [];
   const files = index
     .filter((entry) => entry.kind === 'devcontainer')

@@ -6,7 +6,7 @@ import { systemClock } from '@atelier/api/system';
 import type { Machine, TerminalAddon } from './machine.ts';
 
 /** Where the supervisor dials unless ATELIER_SOCKET says otherwise. */
-const socketPathDefault = '/run/atelier/supervisor.sock';
+const socketPathDefault = '/run/atelier-link/supervisor.sock';
 
 /** The machine that this process runs on. `scriptPath` is the program's own file, beside which a bundle has its parts. */
 export function systemMachine(scriptPath: string): Machine {

@@ -52,8 +52,8 @@ describePlace('an instance', (place) => {
     ).toBe('test-host\n1\nsupervisor\n0\nexit 0');
     const variables = await inside(name, 'tr "\\0" "\\n" </proc/1/environ');
     expect(variables).toContain('GREETING=hello world');
-    expect(variables).toContain('ATELIER_SOCKET=/run/atelier/supervisor.sock');
-    expect(await inside(name, 'touch /opt/atelier/x /run/atelier/x')).toMatch(/Read-only file system/);
+    expect(variables).toContain('ATELIER_SOCKET=/run/atelier-link/supervisor.sock');
+    expect(await inside(name, 'touch /opt/atelier/x /run/atelier-link/x')).toMatch(/Read-only file system/);
   });
 
   it('cannot mount, make devices, load modules or see the host', async () => {
@@ -186,10 +186,10 @@ describePlace('an instance', (place) => {
     const listening = await driver.instances.listen(name, (link) => void links.push(link));
     await place.start(id);
     const base = findNamespaces(home, id)?.base;
-    expect(await inside(name, 'stat -c %u:%a /run/atelier/supervisor.sock')).toBe('0:600\nexit 0');
+    expect(await inside(name, 'stat -c %u:%a /run/atelier-link/supervisor.sock')).toBe('0:600\nexit 0');
     expect(lstatSync(join(socketFolder(home, name), 'supervisor.sock')).uid).toBe(base);
     await listening.close();
-    expect(await inside(name, 'ls /run/atelier')).toBe('exit 0');
+    expect(await inside(name, 'ls /run/atelier-link')).toBe('exit 0');
   });
 
   it('goes on when whoever started it is killed, and is found', async () => {

@@ -12,8 +12,10 @@ import { linkOverStream } from '@atelier/driver/link';
 import { namesIn } from '../host/files.ts';
 import { shortName, type OciHome } from '../home.ts';
 
+/** The folder of the socket as an instance sees it; not `/run/atelier`, which an Atelier inside has for itself. */
+export const socketFolderInside = '/run/atelier-link';
 /** Path of the socket as an instance sees it. */
-export const socketInside = '/run/atelier/supervisor.sock';
+export const socketInside = `${socketFolderInside}/supervisor.sock`;
 
 /** Root inside may dial as fast as it likes; each link costs the runner work. */
 const linkIntervalMs = 20;
@@ -39,7 +41,7 @@ interface Listener {
   nextMs: number;
 }
 
-/** The folder that an instance sees as `/run/atelier`. */
+/** The folder that an instance sees as {@link socketFolderInside}. */
 export function socketFolder(home: OciHome, name: string): string {
   return join(home.runFolder, 'sockets', shortName(home, 12, name));
 }

@@ -18,7 +18,7 @@ import { bundleConfiguration } from './bundle.ts';
 import type { Cgroups } from './cgroup.ts';
 import { crunStart } from './crun.ts';
 import { etcFiles } from './etc.ts';
-import { makeSocketFolder, socketInside, type Listeners } from './listen.ts';
+import { makeSocketFolder, socketFolderInside, socketInside, type Listeners } from './listen.ts';
 import { bundleFolder, currentBoot, identify, type InstanceRecord } from './records.ts';
 
 /** The part of an attachment that an instance uses. */
@@ -158,7 +158,7 @@ function bindsOf(setting: InstanceSetting, { start, network }: StartPlan): Bind[
     { ...readOnly, source: supervisor.folder, target: '/opt/atelier', kind: 'folder' },
     {
       source: makeSocketFolder(home, start.name),
-      target: '/run/atelier',
+      target: socketFolderInside,
       kind: 'folder',
       access: 'read-only',
       ids: 'plain',

@@ -76,7 +76,7 @@ const opened: Inside[] = [];
 async function enter(build: (root: string) => void): Promise<Inside> {
   const base = await mkdtemp(join(folder, 'image-'));
   const root = join(base, 'root');
-  for (const name of ['proc', 'dev/pts', 'opt/atelier', 'run/atelier', 'etc', 'tmp', 'workspace'])
+  for (const name of ['proc', 'dev/pts', 'opt/atelier', 'run/atelier-link', 'etc', 'tmp', 'workspace'])
     mkdirSync(join(root, name), { recursive: true });
   writeFileSync(
     join(root, 'etc/passwd'),
@@ -93,8 +93,8 @@ async function enter(build: (root: string) => void): Promise<Inside> {
     'mount --make-rprivate /',
     `mount --bind ${bundle.folder} ${root}/opt/atelier`,
     `mount -o remount,bind,ro ${root}/opt/atelier`,
-    `mount --bind ${sockets} ${root}/run/atelier`,
-    `mount -o remount,bind,ro ${root}/run/atelier`,
+    `mount --bind ${sockets} ${root}/run/atelier-link`,
+    `mount -o remount,bind,ro ${root}/run/atelier-link`,
     `mount -t proc proc ${root}/proc`,
     `mount -t devpts -o newinstance,ptmxmode=0666 devpts ${root}/dev/pts`,
     `ln -s pts/ptmx ${root}/dev/ptmx`,
