@@ -44,11 +44,11 @@ export function executionPhaseOf(execution: TaskExecution): string {
   return TaskExecutionPhase[execution.status?.phase ?? TaskExecutionPhase.UNSPECIFIED].toLowerCase();
 }
 
-/** Ports that listen inside and are not the machinery's own, each once, in order. */
+/** Ports that listen inside, and those that the configuration forwards, whether anything listens there yet or not. */
 export function portsOf({ status }: Environment): number[] {
-  return [...new Set(status?.detail?.listeningPorts.map(({ port }) => port))].sort(
-    (one, other) => one - other,
-  );
+  const { listeningPorts = [], forwardPorts = [] } = status?.detail ?? {};
+  const ports = new Set([...listeningPorts.map(({ port }) => port), ...forwardPorts]);
+  return [...ports].sort((one, other) => one - other);
 }
 
 /** Everything that warns: of the environment and of its parts. */
