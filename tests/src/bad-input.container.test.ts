@@ -7,9 +7,10 @@ import {
   EnvironmentStatus_DevContainer_Phase as DevContainerPhase,
 } from '@atelier/api/gitpod/environment';
 import { runProcess } from '@atelier/sdk';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { commandRows, damagedRecords, homeRows, remoteRows } from './bad-commands.ts';
 import { automationRows, configurationRows } from './bad-files.ts';
+import { hungUpFile, poseAsSupervisor, supervisorRows } from './bad-supervisor.ts';
 import { describeAtelier, type Atelier, type Begun, type Ended } from './atelier.ts';
 import { devcontainer, git, makeRepository } from './repository.ts';
 import { RemoteHost } from './remote-host.ts';
@@ -264,6 +265,17 @@ describeAtelier('bad input', (atelier) => {
       expect(said).toMatch(/still there$/);
       expect(said.match(/Read-only file system/g)?.length).toBeGreaterThanOrEqual(2);
       expect(await atelier().inside('spoilt', 'echo alive')).toBe('alive');
+    });
+
+    it.each(supervisorRows)('in the place of the supervisor: %s', async (what, warning) => {
+      const { pid } = await atelier().daemon();
+      await inside(poseAsSupervisor(what));
+      // The runner hangs up, and listens to the real one again.
+      await vi.waitFor(async () => expect(await inside(`cat ${hungUpFile}`)).toBe(what), patienceMs);
+      const { status } = await atelier().status('spoilt');
+      expect(status?.phase).toBe(EnvironmentPhase.RUNNING);
+      expect(status?.machine?.warningMessage).toBe(warning);
+      expect((await atelier().daemon()).pid).toBe(pid);
     });
   });
 

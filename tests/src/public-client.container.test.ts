@@ -1,24 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import Gitpod, { AuthenticationError, BadRequestError, NotFoundError } from '@gitpod/sdk';
+import { publicClient } from '@atelier/plane/testing';
+import type Gitpod from '@gitpod/sdk';
+import { AuthenticationError, BadRequestError, NotFoundError } from '@gitpod/sdk';
 import { runCommand } from '@gitpod/sdk/lib/automation';
 import { EnvironmentState } from '@gitpod/sdk/lib/environment';
-import { beforeAll, expect, it, vi } from 'vitest';
+import { beforeAll, expect, it } from 'vitest';
 import { describeAtelier } from './atelier.ts';
 import { git, makeRepository } from './repository.ts';
 
 const unknownId = '01900000-0000-7000-8000-000000000000';
-
-/** The public client takes its address and its token from two environment variables. */
-function publicClient(url: string, token: string): Gitpod {
-  vi.stubEnv('GITPOD_BASE_URL', `${url}/api`);
-  vi.stubEnv('GITPOD_API_KEY', token);
-  try {
-    return new Gitpod();
-  } finally {
-    vi.unstubAllEnvs();
-  }
-}
 
 describeAtelier('public client, unmodified', (atelier) => {
   let client: Gitpod;

@@ -20,8 +20,8 @@ import type { Closeable, InstanceDriver, SupervisorLink } from '@atelier/driver'
 import { clone, toBinary } from '@bufbuild/protobuf';
 import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import { createClient, type Client, type Transport } from '@connectrpc/connect';
-import type { Logs } from '../logs.ts';
-import { boundedHello, boundedStatus, broken } from './bounds.ts';
+import { isLogName, type Logs } from '../logs.ts';
+import { boundedHello, boundedStatus, broken, cutText } from './bounds.ts';
 
 /** What is known of a supervisor while its link is up. */
 export interface SupervisorView {
@@ -158,9 +158,9 @@ export class SupervisorClient {
       this.options.onChange();
       await Promise.race([link.closed, this.watchStatus(session), this.watchLogs(session)]);
     } catch (thrown) {
-      const error = toAtelierError(thrown);
-      if (error.code === 'invalid_argument' || error.code === 'failed_precondition') {
-        this.warning = error.message;
+      const warning = warningOf(toAtelierError(thrown));
+      if (warning !== undefined) {
+        this.warning = warning;
         this.refusedUntilMs = this.options.clock.nowMs() + strikePauseMs;
       }
     } finally {
@@ -201,7 +201,8 @@ export class SupervisorClient {
     const parts = session.client.watchLogs({ offsets }, { signal: session.signal });
     for await (const { log, offset, data } of parts) {
       // A step's log is the runner's own.
-      if (log.startsWith('step/')) throw broken(`it writes the log ${log}`);
+      if (!isLogName(log) || log.startsWith('step/'))
+        throw broken(`it writes the log ${JSON.stringify(cutText(log, 100))}`);
       if (offset > BigInt(Number.MAX_SAFE_INTEGER)) throw broken('it gives a log an impossible offset');
       await logs.append(environmentId, log, (bases.get(log) ?? 0) + Number(offset), data);
     }
@@ -247,6 +248,13 @@ class Session {
     this.abort.abort();
     this.link.close();
   }
+}
+
+/** What to say of a link that ended so; undefined for one that merely broke. */
+function warningOf(error: AtelierError): string | undefined {
+  if (error.code === 'resource_exhausted') return broken('it sent a message that is too large').message;
+  const isAgainstTheForm = error.code === 'invalid_argument' || error.code === 'failed_precondition';
+  return isAgainstTheForm ? error.message : undefined;
 }
 
 function keyOf(spec: SupervisorSpec): string {
