@@ -10,7 +10,7 @@ export interface ImportRule {
 }
 
 const driverImplementation: ImportRule = {
-  may: ['driver', 'api'],
+  may: ['driver', 'posix', 'api'],
   why: 'a driver realizes one interface on one kind of machine and knows nothing of who calls it',
   whyNot: {
     runner: 'the runner calls drivers, never the other way round',
@@ -26,6 +26,10 @@ export const importTable: Readonly<Record<string, ImportRule>> = {
   api: {
     may: [],
     why: 'api is the definition that everything stands on, so it stands on nothing',
+  },
+  posix: {
+    may: [],
+    why: 'it calls the C library and knows nothing of what is started by it, or what for',
   },
   reconcile: {
     may: ['api'],
@@ -87,7 +91,7 @@ export const importTable: Readonly<Record<string, ImportRule>> = {
     ],
   },
   supervisor: {
-    may: ['api', 'automations'],
+    may: ['api', 'automations', 'posix'],
     why: 'the supervisor is bundled into every environment: what it imports is paid for in each of them',
     whyNot: { runner: 'the supervisor outlives the runner and must not share its code' },
   },

@@ -1,6 +1,7 @@
 /** What the supervisor stands on, as arguments: so that a test runs it in its own process, without root. */
 import type { Clock } from '@atelier/api';
 import { AtelierError } from '@atelier/api';
+import type { Starter } from '@atelier/posix';
 
 /** The native part of a terminal, as its addon exports it. */
 export interface TerminalAddon {
@@ -27,6 +28,8 @@ export interface Machine {
   readonly boot: string;
   /** The supervisor's own variables; children get those that are not internal. */
   readonly variables: Readonly<Record<string, string>>;
+  /** Starts a process; its native part is loaded with the first. */
+  readonly startProcess: Starter;
   /** Loaded when the first terminal is opened, since most environments at rest have none. */
   terminalAddon(): TerminalAddon;
   /** Program and first arguments of a `chroot` of the coreutils, which becomes another user by numbers alone. */

@@ -255,7 +255,7 @@ describe('automations', () => {
       step: { case: 'task' as const, value: { id, spec: { command } } },
     });
     const needs = { id: 'db', label: 'db', step: { case: 'serviceId' as const, value: 'db' } };
-    const db = service('db', { start: 'touch db; exec sleep 1000' });
+    const db = service('db', { start: 'touch db; exec sleep 1000', ready: 'test -e db' });
     const idle = { ...db, spec: { ...db.spec, desiredPhase: ServicePhase.UNSPECIFIED, session: '' } };
     const plan = [
       { steps: [task('one', 'echo one >> order'), needs] },

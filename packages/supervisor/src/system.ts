@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readlinkSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
 import { systemClock } from '@atelier/api/system';
+import { makeStarter, type Koffi, type Starter } from '@atelier/posix';
 import type { Machine, TerminalAddon } from './machine.ts';
 
 /** Where the supervisor dials unless ATELIER_SOCKET says otherwise. */
@@ -11,6 +12,7 @@ const socketPathDefault = '/run/atelier-link/supervisor.sock';
 /** The machine that this process runs on. `scriptPath` is the program's own file, beside which a bundle has its parts. */
 export function systemMachine(scriptPath: string): Machine {
   const folder = dirname(scriptPath);
+  const require = createRequire(scriptPath);
   const isBundle = existsSync(join(folder, 'pty.node'));
   const variables: Record<string, string> = {};
   for (const [name, value] of Object.entries(process.env)) if (value !== undefined) variables[name] = value;
@@ -18,6 +20,7 @@ export function systemMachine(scriptPath: string): Machine {
     clock: systemClock,
     boot: variables['ATELIER_BOOT'] ?? '',
     variables,
+    startProcess: lazyStarter(() => require(isBundle ? join(folder, 'koffi.node') : 'koffi') as Koffi),
     terminalAddon: () => loadTerminalAddon(isBundle ? join(folder, 'pty.node') : undefined, scriptPath),
     switchUser: isBundle ? switchUserOf(folder) : ['/usr/sbin/chroot'],
     processFolder: '/proc',
@@ -30,6 +33,11 @@ export function systemMachine(scriptPath: string): Machine {
 /** The socket on which the runner listens, for the supervisor to dial. */
 export function systemSocketPath(): string {
   return process.env['ATELIER_SOCKET'] || socketPathDefault;
+}
+
+function lazyStarter(load: () => Koffi): Starter {
+  let starter: Starter | undefined;
+  return (start) => (starter ??= makeStarter(load()))(start);
 }
 
 function switchUserOf(folder: string): string[] {

@@ -7,11 +7,12 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { once } from 'node:events';
 import { AtelierError } from '@atelier/api';
+import type { StartedProcess } from '@atelier/posix';
 import { findClaim, releaseClaim } from '../claims/claims.ts';
 import { claimIdRange, idRangeSize } from '../claims/id-range.ts';
 import { shortName, type OciHome } from '../home.ts';
 import { mountsBelow } from './mount-table.ts';
-import { startProgram, type StartedProgram } from './spawn.ts';
+import { startProgram } from './spawn.ts';
 import { mount, mountFlags, unmount } from './syscalls.ts';
 
 /** The namespaces of one environment. */
@@ -79,7 +80,7 @@ async function withHolder(namespaces: readonly string[], work: (pid: number) => 
 }
 
 /** `cat` runs, and answers, only when the namespaces around it are made. */
-async function answering({ input, output, ended }: StartedProgram): Promise<void> {
+async function answering({ input, output, ended }: StartedProcess): Promise<void> {
   const answered = output && once(output, 'data').then(() => true);
   input.on('error', () => {});
   input.write('\n');

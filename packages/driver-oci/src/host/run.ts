@@ -30,11 +30,13 @@ export async function tryRun(
   const started = startProgram(program, args, options.outputFile);
   started.input.on('error', () => {});
   started.input.end(options.input ?? '');
-  const [exitCode, output, errorOutput] = await Promise.all([
+  const [end, output, errorOutput] = await Promise.all([
     started.ended,
     textOf(started.output),
     textOf(started.errorOutput),
   ]);
+  // As a shell says it.
+  const exitCode = end.signal === 0 ? end.exitCode : 128 + end.signal;
   return { exitCode, output, errorOutput };
 }
 

@@ -105,12 +105,22 @@ async function binaryParts(): Promise<Part[]> {
     { name: 'bin/node', source: process.execPath },
     { name: 'bin/catatonit', source: await programOf('catatonit', 'catatonit') },
     { name: 'bin/chroot', source: await programOf('chroot', 'coreutils') },
+    { name: 'koffi.node', source: koffiAddon() },
     { name: 'pty.node', source: createRequire(require.resolve('@lydell/node-pty')).resolve(platform) },
   ];
   const libraries = await librariesOf(
     programs.filter(({ name }) => name !== 'bin/catatonit').map(({ source }) => source),
   );
   return [...programs, ...libraries.map((source) => ({ name: join('lib', nameOf(source)), source }))];
+}
+
+/** The native part of koffi for this machine; its script would look for it in more places than there are inside. */
+function koffiAddon(): string {
+  const { platform, arch } = process;
+  const require = createRequire(import.meta.url);
+  return createRequire(require.resolve('koffi')).resolve(
+    `@koromix/koffi-${platform}-${arch}/${platform}_${arch}/koffi.node`,
+  );
 }
 
 /** How it is built is an input as well. */

@@ -1,9 +1,9 @@
 /** A child process with pipes or a terminal, both behind one small interface. Each is a process group of its own. */
-import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { closeSync } from 'node:fs';
 import { constants } from 'node:os';
 import { ReadStream } from 'node:tty';
 import type { Readable, Writable } from 'node:stream';
+import { getSystemErrorMessage, getSystemErrorName } from 'node:util';
 import { AtelierError } from '@atelier/api';
 import { messageOf, systemCodeOf, type Machine } from '../machine.ts';
 import type { LaunchFailure, PreparedLaunch } from './launch.ts';
@@ -54,7 +54,7 @@ export function startChild(
       ? startTerminal(machine, launch, terminal, listener)
       : startPipes(machine, launch, listener);
   } catch (thrown) {
-    return failureOf(launch, thrown);
+    return failureOf(launch, systemCodeOf(thrown), messageOf(thrown));
   }
 }
 
@@ -83,9 +83,9 @@ export function signalNumber(signal: string): number {
   return number;
 }
 
-function failureOf(launch: PreparedLaunch, thrown: unknown): LaunchFailure {
-  const exitCode = systemCodeOf(thrown) === 'ENOENT' ? 127 : 126;
-  return { exitCode, failure: `Cannot start ${launch.shown[0] ?? ''}: ${messageOf(thrown)}` };
+function failureOf(launch: PreparedLaunch, code: string, reason: string): LaunchFailure {
+  const exitCode = code === 'ENOENT' ? 127 : 126;
+  return { exitCode, failure: `Cannot start ${launch.shown[0] ?? ''}: ${reason}` };
 }
 
 function startPipes(
@@ -93,33 +93,34 @@ function startPipes(
   launch: PreparedLaunch,
   listener: ChildListener,
 ): Child | LaunchFailure {
-  const child: ChildProcessWithoutNullStreams = spawn(launch.file, launch.arguments, {
-    cwd: launch.workingDirectory,
-    env: launch.environment,
-    detached: true,
+  const started = machine.startProcess({
+    program: launch.file,
+    words: launch.arguments,
+    variables: launch.environment,
+    folder: launch.workingDirectory,
+    ownSession: true,
   });
-  if (child.pid === undefined) {
-    let failure: LaunchFailure = failureOf(launch, new AtelierError('internal', 'the kernel refused it'));
-    // The reason comes by an event in the next turn; without a listener it would end this process.
-    child.on('error', (error) => (failure = failureOf(launch, error)));
-    return failure;
+  if ('errno' in started) {
+    const { errno } = started;
+    return failureOf(launch, getSystemErrorName(-errno), getSystemErrorMessage(-errno));
   }
-  child.on('error', () => {});
-  child.stdin.on('error', () => {});
-  const outputs = { stdout: child.stdout, stderr: child.stderr };
-  const drain = new Drain(machine, [child.stdout, child.stderr], listener);
-  child.stdout.on('data', (data: Buffer) => drain.output('stdout', data));
-  child.stderr.on('data', (data: Buffer) => drain.output('stderr', data));
-  child.once('exit', (code, signal) => drain.exited(exitOf(code ?? 0, signal ?? '')));
+  const { pid, input } = started;
+  const outputs = { stdout: started.output!, stderr: started.errorOutput! };
+  const { stdout, stderr } = outputs;
+  input.on('error', () => {});
+  const drain = new Drain(machine, [stdout, stderr], listener);
+  stdout.on('data', (data: Buffer) => drain.output('stdout', data));
+  stderr.on('data', (data: Buffer) => drain.output('stderr', data));
+  void started.ended.then(({ exitCode, signal }) => drain.exited(exitOf(exitCode, signal)));
   return {
-    pid: child.pid,
-    write: (data) => writeTo(child.stdin, data),
-    end: () => void child.stdin.end(),
+    pid,
+    write: (data) => writeTo(input, data),
+    end: () => void input.end(),
     resize() {
       throw new AtelierError('failed_precondition', 'The process has no terminal that could be resized.');
     },
     setPaused: (name, paused) => void (paused ? outputs[name].pause() : outputs[name].resume()),
-    discard: () => void (child.stdout.resume(), child.stderr.resume()),
+    discard: () => void (stdout.resume(), stderr.resume()),
   };
 }
 
@@ -134,8 +135,7 @@ function startTerminal(
   const { columns, rows } = size;
   let drain: Drain | undefined;
   const onExit = (code: number, signal: number): void => {
-    const name = Object.entries(constants.signals).find(([, number]) => number === signal)?.[0] ?? '';
-    drain?.exited(exitOf(code, signal === 0 ? '' : name));
+    drain?.exited(exitOf(code, signal));
   };
   const { fd, pid } = addon.fork(
     launch.file,
@@ -172,8 +172,13 @@ function startTerminal(
   };
 }
 
-function exitOf(code: number, signal: string): ChildExit {
-  return { exitCode: signal === '' ? code : 128 + signalNumber(signal), signal };
+function exitOf(code: number, signal: number): ChildExit {
+  if (signal === 0) return { exitCode: code, signal: '' };
+  // Those for real-time programs have numbers only.
+  const [name] = Object.entries(constants.signals).find(([, number]) => number === signal) ?? [
+    `SIG${signal}`,
+  ];
+  return { exitCode: 128 + signal, signal: name };
 }
 
 function writeTo(stream: Writable, data: Uint8Array): Promise<void> {

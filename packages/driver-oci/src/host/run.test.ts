@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { run, tryRun } from './run.ts';
-import { startProgram } from './spawn.ts';
 
 describe('a program', () => {
   it('gives what it says and its exit code', async () => {
@@ -52,23 +51,5 @@ describe('a program', () => {
       closeSync(file);
       rmSync(folder, { recursive: true });
     }
-  });
-
-  it('can be killed, also when it has ended', async () => {
-    const started = startProgram('cat', []);
-    started.kill();
-    expect(await started.ended).toBe(-1);
-    started.kill();
-    started.input.destroy();
-  });
-
-  it('leaves no open file behind, however it ends', async () => {
-    const count = async (): Promise<number> =>
-      Number(await run('sh', ['-c', `ls /proc/${process.pid}/fd | wc -l`]));
-    await count();
-    const before = await count();
-    await Promise.all(Array.from({ length: 20 }, () => tryRun('true', [])));
-    await tryRun('no-such-program', []).catch(() => undefined);
-    expect(await count()).toBe(before);
   });
 });
