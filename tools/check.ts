@@ -54,16 +54,23 @@ function steps(): Step[] {
     { name: 'unused', command: ['knip', '--no-progress', '--no-config-hints'] },
     vitest('tidy, unit, simulation', 'unit'),
   ];
-  if (!quick) list.push(vitest('container tests', 'container'));
+  if (quick) return list;
+  // As a user runs it: packed, with its compiled form kept.
+  const packed = {
+    ATELIER_COMMAND_LINE: resolve('packages/cli/dist/main.mjs'),
+    NODE_COMPILE_CACHE: resolve('.toolchain/compile-cache'),
+  };
+  list.push({ name: 'command line, packed', command: ['node', 'tools/bundle-cli.ts'] });
+  list.push(vitest('container tests', 'container', packed));
   return list;
 }
 
-function vitest(name: string, project: string): Step {
+function vitest(name: string, project: string, env: Record<string, string> = {}): Step {
   const reporters = ['--reporter=default', '--reporter=./tools/check-reporter.ts'];
   return {
     name,
     command: ['vitest', 'run', '--project', project, '--passWithNoTests', ...reporters],
-    env: { ATELIER_CHECK_TOTALS: totalsPath },
+    env: { ATELIER_CHECK_TOTALS: totalsPath, ...env },
     live: true,
   };
 }

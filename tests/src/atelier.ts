@@ -10,7 +10,9 @@ import { fromJsonString } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { programs, whyNotHere } from './machine.ts';
 
-const main = join(import.meta.dirname, '../../packages/cli/src/main.ts');
+/** The sources, unless the command line has been packed for the tests. */
+const main =
+  process.env['ATELIER_COMMAND_LINE'] ?? join(import.meta.dirname, '../../packages/cli/src/main.ts');
 
 /** Paths on this machine become long quickly; a socket's must not. */
 const placeForHomes = '/var/tmp';
