@@ -13,6 +13,7 @@ import { automationRows, configurationRows } from './bad-files.ts';
 import { hungUpFile, poseAsSupervisor, supervisorRows } from './bad-supervisor.ts';
 import { describeAtelier, type Atelier, type Begun, type Ended } from './atelier.ts';
 import { devcontainer, git, makeRepository } from './repository.ts';
+import { rotating } from './rotation.ts';
 import { RemoteHost } from './remote-host.ts';
 
 const patienceMs = 120_000;
@@ -70,7 +71,7 @@ describeAtelier('bad input', (atelier) => {
   };
 
   describe('on the command line', () => {
-    it.each(commandRows)('%j', async (given, code, said) => {
+    it.each(rotating(commandRows))('%j', async (given, code, said) => {
       const ended = await atelier().run(...given);
       expect(words(ended)).toBe(said);
       expect(ended.code).toBe(code);
@@ -124,7 +125,7 @@ describeAtelier('bad input', (atelier) => {
   const rebuild = (): Promise<Ended> => atelier().run('up', '--rebuild', '--name', 'spoilt', spoilt);
 
   describe('in a devcontainer.json', () => {
-    it.each(configurationRows)('%s', async (_what, script, outcome, said) => {
+    it.each(rotating(configurationRows))('%s', async (_what, script, outcome, said) => {
       await inside(`rm -rf .devcontainer; mkdir .devcontainer; cd .devcontainer\n${script}`);
       const ended = await rebuild();
       const [first = ''] = words(ended).split('\n  atelier shell');
@@ -160,7 +161,7 @@ describeAtelier('bad input', (atelier) => {
   });
 
   describe('in an automations file', () => {
-    it.each(automationRows)('%s', async (_what, script, code, said) => {
+    it.each(rotating(automationRows))('%s', async (_what, script, code, said) => {
       await inside(`rm -rf .gitpod; mkdir .gitpod; cd .gitpod\n${script}`);
       const client = await atelier().client();
       const { id: environmentId } = await client.environments.find('spoilt');
