@@ -1,43 +1,16 @@
-import type { Clock, Timer } from '@atelier/api';
+import { ManualClock } from '@atelier/api/testing';
 import { describe, expect, it } from 'vitest';
 import { createLoop, type Loop, type LoopOptions, type Outcome, type PassOutcome } from './loop.ts';
 
-/** A clock that moves only when it is told to. */
-class TestClock implements Clock {
-  #nowMs = 0;
-  #timers: { atMs: number; fire: () => void }[] = [];
-
-  nowMs(): number {
-    return this.#nowMs;
-  }
-
-  timer(afterMs: number, fire: () => void): Timer {
-    const timer = { atMs: this.#nowMs + afterMs, fire };
-    this.#timers.push(timer);
-    return { cancel: () => void (this.#timers = this.#timers.filter((each) => each !== timer)) };
-  }
-
-  advance(ms: number): void {
-    this.#nowMs += ms;
-    const due = this.#timers.filter(({ atMs }) => atMs <= this.#nowMs);
-    this.#timers = this.#timers.filter(({ atMs }) => atMs > this.#nowMs);
-    for (const { fire } of due) fire();
-  }
-
-  get waiting(): number {
-    return this.#timers.length;
-  }
-}
-
 interface Rig {
   readonly loop: Loop;
-  readonly clock: TestClock;
+  readonly clock: ManualClock;
   readonly passes: string[];
   readonly reported: PassOutcome[];
 }
 
 function rig(reconcile: LoopOptions['reconcile'], more: Partial<LoopOptions> = {}): Rig {
-  const clock = new TestClock();
+  const clock = new ManualClock();
   const passes: string[] = [];
   const reported: PassOutcome[] = [];
   const loop = createLoop({

@@ -14,7 +14,7 @@ import {
 import { create } from '@bufbuild/protobuf';
 import { afterEach, describe, expect, it } from 'vitest';
 import { killable, type Death } from './testing/killable.ts';
-import { ManualClock } from './testing/manual-clock.ts';
+import { ManualClock } from '@atelier/api/testing';
 import { desiredEnvironment, RunnerWorld, type Wish } from './testing/runner-world.ts';
 
 const tick = async (): Promise<void> => {

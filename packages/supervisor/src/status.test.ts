@@ -1,33 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import type { Clock, Timer } from '@atelier/api';
+import { ManualClock } from '@atelier/api/testing';
 import { StatusBoard } from './status.ts';
-
-/** A clock that goes when it is told to. */
-class Hand implements Clock {
-  #nowMs = 1_000_000;
-  #timers: { atMs: number; run: () => void }[] = [];
-
-  nowMs(): number {
-    return this.#nowMs;
-  }
-
-  timer(delayMs: number, run: () => void): Timer {
-    const timer = { atMs: this.#nowMs + delayMs, run };
-    this.#timers.push(timer);
-    return { cancel: () => void (this.#timers = this.#timers.filter((each) => each !== timer)) };
-  }
-
-  advance(ms: number): void {
-    this.#nowMs += ms;
-    const due = this.#timers.filter(({ atMs }) => atMs <= this.#nowMs);
-    this.#timers = this.#timers.filter((timer) => !due.includes(timer));
-    for (const { run } of due) run();
-  }
-}
 
 describe('a status that changes all the time', () => {
   it('is told at once for a while, then a few times per second', async () => {
-    const clock = new Hand();
+    const clock = new ManualClock();
     const board = new StatusBoard(clock, () => clock.nowMs());
     const over = new AbortController();
     let told = 0;

@@ -11,7 +11,7 @@ import { createRouterTransport, type ServiceImpl } from '@connectrpc/connect';
 import { describe, expect, it } from 'vitest';
 import { logBasesOf } from '../log-bases.ts';
 import { createLogs } from '../logs.ts';
-import { ManualClock } from '../testing/manual-clock.ts';
+import { ManualClock } from '@atelier/api/testing';
 import { MemoryDisk } from '../testing/memory-storage.ts';
 import { SupervisorClient } from './supervisor-client.ts';
 

@@ -12,7 +12,7 @@ import { noKeys } from '../content/ssh-keys.ts';
 import { runnerIdentity } from '../identity.ts';
 import { defaultPlaneLinkSettings } from '../plane-link/plane-link.ts';
 import { createRunner, type Runner, type RunnerOptions, type RunnerSettings } from '../runner.ts';
-import { ManualClock } from './manual-clock.ts';
+import { ManualClock } from '@atelier/api/testing';
 import { MemoryDisk } from './memory-storage.ts';
 import { TestPlane } from './test-plane.ts';
 

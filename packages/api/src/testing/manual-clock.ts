@@ -1,5 +1,5 @@
 /** A clock that stands still until a test moves it. */
-import type { Clock, Timer } from '@atelier/api';
+import type { Clock, Timer } from '../clock.ts';
 
 interface Waiting {
   readonly atMs: number;
@@ -9,7 +9,12 @@ interface Waiting {
 /** Time that a test owns; timers fire in the order of their times. */
 export class ManualClock implements Clock {
   private currentMs = Date.UTC(2026, 0, 1);
-  private readonly waiting = new Set<Waiting>();
+  private readonly timers = new Set<Waiting>();
+
+  /** How many timers have not fired. */
+  get waiting(): number {
+    return this.timers.size;
+  }
 
   nowMs(): number {
     return this.currentMs;
@@ -17,8 +22,15 @@ export class ManualClock implements Clock {
 
   timer(afterMs: number, fire: () => void): Timer {
     const entry: Waiting = { atMs: this.currentMs + Math.ceil(Math.max(0, afterMs)), fire };
-    this.waiting.add(entry);
-    return { cancel: () => void this.waiting.delete(entry) };
+    this.timers.add(entry);
+    return { cancel: () => void this.timers.delete(entry) };
+  }
+
+  /** Lets time pass: every timer that is due by then fires. */
+  advance(ms: number): void {
+    const untilMs = this.currentMs + ms;
+    while (this.step(untilMs - this.currentMs));
+    this.skipTo(untilMs);
   }
 
   /** Goes to a later time at which no timer is due. */
@@ -28,9 +40,9 @@ export class ManualClock implements Clock {
 
   /** Goes to the next timer that is due within `withinMs` and fires it; false when there is none. */
   step(withinMs: number): boolean {
-    const next = [...this.waiting].sort((left, right) => left.atMs - right.atMs)[0];
+    const next = [...this.timers].sort((left, right) => left.atMs - right.atMs)[0];
     if (next === undefined || next.atMs > this.currentMs + withinMs) return false;
-    this.waiting.delete(next);
+    this.timers.delete(next);
     this.currentMs = Math.max(this.currentMs, next.atMs);
     next.fire();
     return true;
