@@ -34,9 +34,22 @@ export async function killAll(clock: Clock, cgroups: Cgroups, name: string): Pro
     cgroups.kill(name);
     return false;
   });
-  if (gone) return;
+  if (!gone) throw hanging(name);
+}
+
+function hanging(name: string): AtelierError {
   const message = `processes of ${name} do not die; they hang in the kernel: see the machine's log`;
-  throw new AtelierError('unavailable', message);
+  return new AtelierError('unavailable', message);
+}
+
+/**
+ * Kills an instance and returns when it counts as ended: the kernel takes a process off the list of its cgroup a
+ * moment before it is dead.
+ */
+export async function killInstance(clock: Clock, cgroups: Cgroups, record: InstanceRecord): Promise<void> {
+  await killAll(clock, cgroups, record.name);
+  if (await waitUntil(clock, killMsMax, () => !isRunning(record))) return;
+  throw hanging(record.name);
 }
 
 /** Takes the cgroup of an instance away; its processes are dead, but may still be on their way out. */

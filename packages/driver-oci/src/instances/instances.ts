@@ -10,7 +10,7 @@ import { ensureNamespaces, removeNamespaces } from '../host/namespaces.ts';
 import type { Serial } from '../host/serial.ts';
 import { unenforceableLimits } from './cgroup-version.ts';
 import { crunDelete } from './crun.ts';
-import { endGently, endOf, killAll, removeCgroups } from './death.ts';
+import { endGently, endOf, killAll, killInstance, removeCgroups } from './death.ts';
 import {
   allRecords,
   bundleFolder,
@@ -60,7 +60,7 @@ export function makeInstances(setting: InstanceSetting, serial: Serial): Instanc
       const record = readRecord(home, name);
       if (record === undefined || !isRunning(record)) return killAll(clock, cgroups, name);
       const end = (await endGently(clock, record, graceMs)) ? 'exited' : 'killed';
-      await killAll(clock, cgroups, name);
+      await killInstance(clock, cgroups, record);
       const now = readRecord(home, name);
       if (now?.process.startTime !== record.process.startTime) return;
       writeJson(join(bundleFolder(home, name), 'state.json'), { ...record, end } satisfies InstanceRecord);
