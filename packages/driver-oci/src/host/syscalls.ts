@@ -20,6 +20,7 @@ const libcMknodAt = libc.func('mknodat', 'int', ['int', 'str', 'uint', 'ulong'])
 const libcUnlinkAt = libc.func('unlinkat', 'int', ['int', 'str', 'int']);
 const libcSetFsUid = libc.func('setfsuid', 'int', ['uint']);
 const libcSetFsGid = libc.func('setfsgid', 'int', ['uint']);
+const libcMemfdCreate = libc.func('memfd_create', 'int', ['str', 'uint']);
 const libcCapGet = libc.func('capget', 'int', ['void *', 'void *']);
 const libcCapSet = libc.func('capset', 'int', ['void *', 'void *']);
 
@@ -124,6 +125,12 @@ export function makeFileAt(folder: number, name: string): void {
 /** Takes a file or link out of an open folder. */
 export function unlinkAt(folder: number, name: string): void {
   checked(libcUnlinkAt(folder, name, 0), `removing ${name}`);
+}
+
+/** Makes a file that is only memory, of whoever writes it, and gives it opened. `name` is for people who look. */
+export function makeMemoryFile(name: string): number {
+  const closedByPrograms = 1;
+  return checked(libcMemfdCreate(name, closedByPrograms), 'making a file in memory');
 }
 
 /** The classic mount call. `options` end at one page. */

@@ -1,9 +1,11 @@
 /** crun, which makes the namespaces of an instance from its bundle. It is told nothing about cgroups. */
-import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, readFileSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { AtelierError } from '@atelier/api';
 import { run, tryRun } from '../host/run.ts';
+import { makeMemoryFile } from '../host/syscalls.ts';
 import type { OciHome } from '../home.ts';
+import { identify, type ProcessIdentity } from './records.ts';
 
 /** Enters the cgroups whose files come before `--` and becomes what comes after it. */
 const enter = 'while [ "$1" != -- ]; do echo 0 >"$1" || exit 125; shift; done; shift; exec "$@"';
@@ -15,7 +17,7 @@ const enter = 'while [ "$1" != -- ]; do echo 0 >"$1" || exit 125; shift; done; s
 const enterUnseen = enter.replace('shift; exec', 'shift; umount --lazy "$UNIFIED"; exec');
 
 /** How much of a console is shown in an error. */
-const consoleCharacters = 2000;
+const consoleBytes = 2000;
 
 /** What crun is started with. */
 export interface CrunStart {
@@ -30,25 +32,26 @@ export interface CrunStart {
 }
 
 /**
- * Starts PID 1 of a bundle and gives its pid. Its output goes to `console.log` in the bundle folder.
- * Errors: `internal` with the end of that output.
+ * Starts PID 1 of a bundle and gives which process it is. Its output goes to memory that counts as the instance's own: a file
+ * of the host would be one that root inside can fill, and a descriptor that leads out. Errors: `internal` with the
+ * end of that output.
  */
-export async function crunStart(start: CrunStart): Promise<number> {
+export async function crunStart(start: CrunStart): Promise<ProcessIdentity> {
   const pidFile = join(start.bundle, 'pid');
-  const consoleFile = join(start.bundle, 'console.log');
-  const console = openSync(consoleFile, 'w', 0o600);
+  const console = makeMemoryFile('console');
   const shell = start.hiddenHierarchy === undefined ? ['sh', '-c', enter] : unseen(start.hiddenHierarchy);
   const crun = ['crun', '--root', stateFolder(start.home), '--cgroup-manager=disabled', 'run', '--detach'];
   const own = ['--bundle', start.bundle, '--pid-file', pidFile, start.name];
   const [program = 'sh', ...rest] = [...shell, 'sh', ...start.cgroupFiles, '--', ...crun, ...own];
   try {
     const { exitCode } = await tryRun(program, rest, { outputFile: console });
-    if (exitCode === 0) return Number(readFileSync(pidFile, 'utf8'));
+    const process = exitCode === 0 ? identify(Number(readFileSync(pidFile, 'utf8'))) : undefined;
+    if (process !== undefined) return process;
+    const what = exitCode === 0 ? 'PID 1 ended as soon as it was started' : 'crun failed';
+    throw new AtelierError('internal', `${start.name} did not start: ${what}: ${lastWords(console)}`);
   } finally {
     closeSync(console);
   }
-  const words = readFileSync(consoleFile, 'utf8').slice(-consoleCharacters).trim();
-  throw new AtelierError('internal', `crun did not start ${start.name}: ${words}`);
 }
 
 /** Makes crun forget an instance, killing it when it runs; one that it never knew is success. */
@@ -63,6 +66,14 @@ export async function crunDelete(home: OciHome, name: string): Promise<void> {
 
 function unseen(hierarchy: string): string[] {
   return ['unshare', '--mount', 'sh', '-c', enterUnseen.replace('$UNIFIED', hierarchy)];
+}
+
+/** The end of a console; whoever wrote it may still write. */
+function lastWords(console: number): string {
+  const { size } = fstatSync(console);
+  const text = Buffer.alloc(Math.min(size, consoleBytes));
+  const length = readSync(console, text, 0, text.length, size - text.length);
+  return text.toString('utf8', 0, length).trim();
 }
 
 function stateFolder(home: OciHome): string {

@@ -19,7 +19,7 @@ import type { Cgroups } from './cgroup.ts';
 import { crunStart } from './crun.ts';
 import { etcFiles } from './etc.ts';
 import { makeSocketFolder, socketFolderInside, socketInside, type Listeners } from './listen.ts';
-import { bundleFolder, currentBoot, identify, type InstanceRecord } from './records.ts';
+import { bundleFolder, currentBoot, type InstanceRecord } from './records.ts';
 
 /** The part of an attachment that an instance uses. */
 export interface AttachedNetwork {
@@ -96,15 +96,13 @@ export async function carryOut(setting: InstanceSetting, plan: StartPlan): Promi
   try {
     const path = mountEverything(setting, plan, namespaces, mounted);
     writeFileSync(join(bundle, 'config.json'), configuration(setting, plan, namespaces, path));
-    const pid = await crunStart({
+    const process = await crunStart({
       home,
       name,
       bundle,
       cgroupFiles: cgroups.make(name, limits),
       hiddenHierarchy: hiddenHierarchy(cgroups),
     });
-    const process = identify(pid);
-    if (process === undefined) throw diedAtOnce(name, bundle);
     const record = { name, root, process, bootId: currentBoot() };
     writeJson(join(bundle, 'state.json'), record);
     return record;
@@ -209,9 +207,4 @@ function requireNetwork(setting: InstanceSetting, environmentId: string): Attach
   if (network !== undefined) return network;
   const message = `environment ${environmentId} has no network attachment: make it first`;
   throw new AtelierError('failed_precondition', message);
-}
-
-function diedAtOnce(name: string, bundle: string): AtelierError {
-  const words = (readText(join(bundle, 'console.log')) ?? '').slice(-2000).trim();
-  return new AtelierError('internal', `PID 1 of ${name} ended as soon as it was started: ${words}`);
 }
