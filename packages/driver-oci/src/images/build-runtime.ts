@@ -36,6 +36,7 @@ import {
   unmount,
 } from '../host/syscalls.ts';
 import { capabilitySets } from '../instances/capabilities.ts';
+import { coveredPaths } from '../instances/covers.ts';
 import { seccompProfile } from '../instances/seccomp.ts';
 import { undoFile, type BuildPlan } from './build-plan.ts';
 
@@ -210,6 +211,7 @@ async function prepareStep(): Promise<void> {
   step.capabilities = capabilitySets();
   linux.uidMappings = linux.gidMappings = [{ containerID: 0, hostID: plan.base, size: idRangeSize }];
   linux.seccomp = seccompProfile(process.arch);
+  Object.assign(linux, coveredPaths());
   // A name that every image can resolve, for sudo.
   configuration.hostname = 'localhost';
   step.env.push(...plan.environment);

@@ -1,5 +1,6 @@
 /** The OCI bundle of an instance: what crun is told. Pure. */
 import { capabilitySets } from './capabilities.ts';
+import { coveredPaths } from './covers.ts';
 import { seccompProfile } from './seccomp.ts';
 
 /** What a bundle depends on. */
@@ -22,24 +23,6 @@ export interface BundleParts {
 
 /** More makes programs slow that close every number up to the limit. */
 const filesEnough = 65536;
-
-/** Paths that say more about the machine than about the environment, or change it. */
-const maskedPaths = [
-  '/proc/acpi',
-  '/proc/asound',
-  '/proc/interrupts',
-  '/proc/kcore',
-  '/proc/keys',
-  '/proc/latency_stats',
-  '/proc/sched_debug',
-  '/proc/scsi',
-  '/proc/timer_list',
-  '/proc/timer_stats',
-  '/sys/devices/virtual/powercap',
-  '/sys/firmware',
-  '/sys/fs/selinux',
-];
-const readonlyPaths = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'];
 
 /** The group of terminals in every distribution; 5 is inside the range. */
 const terminalGroup = 5;
@@ -97,8 +80,7 @@ export function bundleConfiguration(parts: BundleParts): string {
       uidMappings: mapping,
       gidMappings: mapping,
       seccomp: seccompProfile(parts.architecture),
-      maskedPaths,
-      readonlyPaths,
+      ...coveredPaths(),
       rootfsPropagation: 'private',
     },
   });

@@ -3,8 +3,8 @@
  * in the table would reach things that are shared.
  */
 
-/** Capability, and why it is there. */
-const granted: Readonly<Record<string, string>> = {
+/** Capability, and why it is there; the bundle is made from it. */
+export const grantedCapabilities: Readonly<Record<string, string>> = {
   CAP_AUDIT_WRITE: 'sudo and login write to the audit log and fail without',
   CAP_CHOWN: 'package managers give files to users',
   CAP_DAC_OVERRIDE: 'root reads and writes every file of the environment',
@@ -21,8 +21,11 @@ const granted: Readonly<Record<string, string>> = {
   CAP_SYS_PTRACE: 'debuggers attach to processes of other users',
 };
 
+/** Those of them that container engines (containers-common) do not give by default. */
+export const moreCapabilities: readonly string[] = ['CAP_AUDIT_WRITE', 'CAP_NET_RAW', 'CAP_SYS_PTRACE'];
+
 /** The capabilities section of a bundle. */
 export function capabilitySets(): Record<string, readonly string[]> {
-  const names = Object.keys(granted);
+  const names = Object.keys(grantedCapabilities);
   return { bounding: names, effective: names, permitted: names, inheritable: [], ambient: [] };
 }
