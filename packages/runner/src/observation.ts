@@ -80,7 +80,7 @@ export async function observe(
     pinnedDigest,
     imagePresent: pinned !== undefined,
     main,
-    throwaway: throwawayOf(instances, environmentId),
+    throwaway: throwawayOf([...instances.map(({ name }) => name), ...pins.keys()], environmentId),
     supervisor: view && {
       boot: view.boot,
       applied: memory.client?.isApplied(supervisorSpecOf(desired, loaded.inside, record)) ?? false,
@@ -113,11 +113,11 @@ function mainOf(instances: readonly Instance[], environmentId: string): Environm
   return found.sort((left, right) => rank(right) - rank(left))[0];
 }
 
-function throwawayOf(instances: readonly Instance[], environmentId: string): string[] {
-  return instances
-    .map(({ name }) => name)
-    .filter((name) => {
-      const parsed = parseInstanceName(name);
-      return parsed?.environmentId === environmentId && parsed.part !== 'main';
-    });
+/** Names of throw-away instances among those of instances and of owners of pins, each once. */
+function throwawayOf(owners: readonly string[], environmentId: string): string[] {
+  const found = owners.filter((name) => {
+    const parsed = parseInstanceName(name);
+    return parsed?.environmentId === environmentId && parsed.part !== 'main';
+  });
+  return [...new Set(found)];
 }

@@ -167,7 +167,7 @@ export interface EnvironmentObserved {
         readonly end?: string | undefined;
       }
     | undefined;
-  /** Names of throw-away instances that exist. */
+  /** Names of throw-away instances of which anything is left: the instance, or the pin of its image. */
   readonly throwaway: readonly string[];
   /** The supervisor's link and what it says; undefined while there is no link. */
   readonly supervisor?:
