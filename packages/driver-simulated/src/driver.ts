@@ -36,7 +36,7 @@ const everything: DriverCapabilities = {
 export function createSimulatedDriver(options: SimulatedDriverOptions): Driver {
   const { clock, random } = options;
   const machine = options.machine ?? new SimulatedMachine({ clock, random });
-  const gate = faultGate(options.faults ?? { rules: [] }, clock, random);
+  const gate = faultGate(options.faults ?? { rules: [] }, clock, random, () => machine.changed());
   const capabilities = { ...everything, ...options.capabilities };
   const { instances, close } = simulatedInstances(machine, gate, capabilities);
   return {

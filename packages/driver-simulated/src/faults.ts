@@ -77,8 +77,13 @@ export interface FaultGate {
   close(): void;
 }
 
-/** Makes the gate; it counts calls for itself. */
-export function faultGate(faults: SimulatedFaults, clock: Clock, random: Random): FaultGate {
+/** Makes the gate; it counts calls for itself. `onEffect` is called after each call that had its effect. */
+export function faultGate(
+  faults: SimulatedFaults,
+  clock: Clock,
+  random: Random,
+  onEffect: () => void = () => {},
+): FaultGate {
   const counts = new Map<FaultRule, number>();
   const hits = (rule: FaultRule): boolean => {
     const count = (counts.get(rule) ?? 0) + 1;
@@ -99,6 +104,7 @@ export function faultGate(faults: SimulatedFaults, clock: Clock, random: Random)
       if (signal?.aborted) throw new AtelierError('canceled', `${method} was given up by its caller.`);
       if (closed) throw new AtelierError('unavailable', `The driver was closed before ${method} began.`);
       const answer = await effect();
+      onEffect();
       if (rule?.fault.kind === 'lost-answer') throw injected(method, 'unavailable');
       return answer;
     },

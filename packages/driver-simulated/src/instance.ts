@@ -26,7 +26,7 @@ export class SimulatedInstance {
     this.start = start;
     this.pid = pid;
     this.startedAtMs = machine.clock.nowMs();
-    this.#timers = new InstanceTimers(machine.clock);
+    this.#timers = new InstanceTimers(machine.clock, () => machine.changed());
     this.supervisor = new SimulatedSupervisor(machine, start, this.#timers);
     this.processes = new SimulatedProcesses(machine, start, this.#timers, pid);
   }

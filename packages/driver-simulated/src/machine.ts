@@ -38,6 +38,8 @@ export class SimulatedMachine implements Surroundings {
   readonly networks = new Map<string, Network>();
   readonly instances = new Map<string, SimulatedInstance>();
   readonly listeners = new Map<string, (link: SupervisorLink) => void>();
+  /** Grows whenever something on the machine may have changed: who looks at it need not look again before. */
+  version = 0;
   #lastPid = 1000;
 
   constructor(options: SimulatedMachineOptions) {
@@ -45,6 +47,11 @@ export class SimulatedMachine implements Surroundings {
     this.random = options.random;
     this.behaviour = { ...calmBehaviour(), ...options.behaviour };
     this.repositories = new Map(Object.entries(options.repositories ?? {}));
+  }
+
+  /** See {@link SimulatedMachine.version}. */
+  changed(): void {
+    this.version += 1;
   }
 
   /** Puts an image here under a reference and gives its digest, which follows from both arguments. */
@@ -71,6 +78,7 @@ export class SimulatedMachine implements Surroundings {
   /** Ends everything in an instance at once, as the kernel would. */
   kill(instanceName: string): void {
     this.instances.get(instanceName)?.finish('killed');
+    this.changed();
   }
 
   /** Ends all instances and loses all attachments, as a power cut would; disks, images and pins stay. */
@@ -78,6 +86,7 @@ export class SimulatedMachine implements Surroundings {
     for (const instance of this.instances.values()) instance.finish('unknown');
     this.instances.clear();
     this.networks.clear();
+    this.changed();
   }
 
   /** The disk; `not_found` when there is none. */

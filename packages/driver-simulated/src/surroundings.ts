@@ -7,6 +7,8 @@ import type { SimulatedDisk, SimulatedRepository } from './workspace.ts';
 /** The machine as its instances see it. */
 export interface Surroundings {
   readonly clock: Clock;
+  /** Says that something on the machine may be another thing now. */
+  changed(): void;
   readonly random: Random;
   readonly behaviour: SimulatedBehaviour;
   readonly repositories: ReadonlyMap<string, SimulatedRepository>;

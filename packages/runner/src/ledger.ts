@@ -5,6 +5,7 @@
 import { AtelierError } from '@atelier/api';
 import {
   DesiredChangeSchema,
+  DesiredEnvironmentSchema,
   PlaneWelcomeSchema,
   type DesiredChange,
   type DesiredEnvironment,
@@ -138,17 +139,25 @@ function changedEntries(
   return { entries, touched: [...touched] };
 }
 
+/** A change touches one environment of many: what the others are in JSON is remembered. */
+const encodedEnvironments = new WeakMap<DesiredEnvironment, JsonValue>();
+
+function encodeEnvironment(desired: DesiredEnvironment): JsonValue {
+  const known = encodedEnvironments.get(desired);
+  if (known !== undefined) return known;
+  const encoded = toJson(DesiredEnvironmentSchema, desired);
+  encodedEnvironments.set(desired, encoded);
+  return encoded;
+}
+
 function encodeLedger(runnerId: string, state: LedgerState): string {
-  const desired = (unnamed: boolean): JsonValue =>
-    toJson(
-      DesiredChangeSchema,
-      create(DesiredChangeSchema, {
-        revision: state.revision,
-        environments: [...state.entries.values()]
-          .filter((entry) => entry.unnamed === unnamed)
-          .map((entry) => entry.desired),
-      }),
-    );
+  const head = toJson(DesiredChangeSchema, create(DesiredChangeSchema, { revision: state.revision }));
+  const desired = (unnamed: boolean): JsonValue => ({
+    ...(head as object),
+    environments: [...state.entries.values()]
+      .filter((entry) => entry.unnamed === unnamed)
+      .map((entry) => encodeEnvironment(entry.desired)),
+  });
   const document = {
     version: ledgerVersion,
     runnerId,

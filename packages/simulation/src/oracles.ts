@@ -30,6 +30,8 @@ export interface EnvironmentView {
 export interface WorldView {
   readonly nowMs: number;
   readonly machine: SimulatedMachine;
+  /** Running instances by environment. */
+  readonly running: ReadonlyMap<string, readonly SimulatedInstance[]>;
   /** Every environment that the store has. */
   readonly environments: ReadonlyMap<string, EnvironmentView>;
   /** Ids that the store once had and has no more. */
@@ -66,23 +68,22 @@ const truthMsMax = 5 * minuteMs;
 const deadlineSlackMs = 3 * minuteMs;
 /** How long what nobody wants may stay on the machine. */
 const garbageMsMax = 30 * minuteMs;
+/** Rules about minutes are not asked more often than this. */
+const livenessIntervalMs = secondMs;
 const idLength = 36;
 
 /** Makes the oracles of one world; they are asked after every event. */
 export function createOracles(): (view: WorldView) => Violation[] {
-  const oracles: readonly Oracle[] = [
-    oneWriterPerDisk(),
-    deletedLeavesNothing(),
-    desiredIsNeverCollected(),
-    workIsNeverLost(),
-    everyPhaseEnds(),
-    settledMeansTrue(),
-    nothingIsForgotten(),
-  ];
+  const safety = [oneWriterPerDisk(), deletedLeavesNothing(), desiredIsNeverCollected(), workIsNeverLost()];
+  const liveness = [everyPhaseEnds(), settledMeansTrue(), nothingIsForgotten()];
+  const all = [...safety, ...liveness];
+  let nextLivenessMs = 0;
   const reported = new Set<string>();
   return (view) => {
     const violations: Violation[] = [];
-    for (const oracle of oracles) {
+    const isLivenessDue = view.nowMs >= nextLivenessMs;
+    if (isLivenessDue) nextLivenessMs = view.nowMs + livenessIntervalMs;
+    for (const oracle of isLivenessDue ? all : safety) {
       oracle.check(view, (environmentId, message) => {
         const key = `${oracle.name} ${environmentId} ${message}`;
         if (reported.has(key)) return;
@@ -124,9 +125,10 @@ class Lasting {
 function oneWriterPerDisk(): Oracle {
   return {
     name: 'one writer per disk',
-    check({ machine }, found) {
-      for (const environmentId of machine.disks.keys()) {
-        const writers = machine.running(environmentId).filter(writesToDisk);
+    check({ running }, found) {
+      for (const [environmentId, instances] of running) {
+        if (instances.length < 2) continue;
+        const writers = instances.filter(writesToDisk);
         if (writers.length > 1) found(environmentId, names(writers).join(' and '));
       }
     },
@@ -143,21 +145,30 @@ function deletedLeavesNothing(): Oracle {
   return {
     name: 'deleted leaves nothing',
     check({ machine, environments, goneIds }, found) {
-      for (const [id, what] of thingsOn(machine)) {
+      for (const { id, name, kind } of thingsOn(machine)) {
         const deleted = environments.get(id)?.status.phase === EnvironmentPhase.DELETED;
-        if (deleted || goneIds.has(id)) found(id, what);
+        if (deleted || goneIds.has(id)) found(id, `${kind} ${name}`);
       }
     },
   };
 }
 
-/** Everything that is on a machine, by the environment that it was made for. */
-function* thingsOn(machine: SimulatedMachine): Iterable<[environmentId: string, what: string]> {
-  for (const id of machine.disks.keys()) yield [id, 'disk'];
-  for (const id of machine.networks.keys()) yield [id, 'network'];
-  for (const { start } of machine.instances.values()) yield [start.environmentId, `instance ${start.name}`];
+/** Something on a machine, with the environment that it was made for. */
+interface Thing {
+  readonly id: string;
+  readonly kind: 'disk' | 'network' | 'instance' | 'pin of';
+  readonly name: string;
+}
+
+/** Everything that is on a machine. */
+function* thingsOn(machine: SimulatedMachine): Iterable<Thing> {
+  for (const id of machine.disks.keys()) yield { id, kind: 'disk', name: id };
+  for (const id of machine.networks.keys()) yield { id, kind: 'network', name: id };
+  for (const { start } of machine.instances.values()) {
+    yield { id: start.environmentId, kind: 'instance', name: start.name };
+  }
   // An owner is an environment or an instance, whose name begins with its environment.
-  for (const owner of machine.pins.keys()) yield [owner.slice(0, idLength), `pin of ${owner}`];
+  for (const name of machine.pins.keys()) yield { id: name.slice(0, idLength), kind: 'pin of', name };
 }
 
 /**
@@ -168,12 +179,12 @@ function desiredIsNeverCollected(): Oracle {
   const made = new Set<string>();
   return {
     name: 'desired is never collected',
-    check({ machine, environments }, found) {
+    check({ machine, running, environments }, found) {
       for (const { id, spec } of environments.values()) {
         if (spec.desiredPhase === EnvironmentPhase.DELETED) continue;
         if (machine.disks.has(id)) made.add(id);
         else if (made.has(id)) found(id, 'its disk is gone');
-        for (const { start } of machine.running(id)) {
+        for (const { start } of running.get(id) ?? []) {
           if (start.root.kind !== 'disk') continue;
           const layer = machine.disks.get(id)?.generations.get(start.root.generation);
           if (layer === undefined)
@@ -236,41 +247,50 @@ function settledMeansTrue(): Oracle {
       lasting.look(view);
       for (const environment of view.environments.values()) {
         const { id } = environment;
-        for (const [what, wrong] of untruths(view, environment)) {
-          if (wrong && lasting.for(`${id} ${what}`, view) > truthMsMax) found(id, what);
+        for (const what of untruths(view, environment)) {
+          if (lasting.for(`${id} ${what}`, view) > truthMsMax) found(id, what);
         }
       }
     },
   };
 }
 
-/** Each way in which a lasting status can be untrue, and whether it is so now. */
-function untruths({ machine }: WorldView, { id, spec, status }: EnvironmentView): [string, boolean][] {
-  const running = machine.running(id);
-  const main = running.find(({ start }) => start.name.includes('-main-'));
+/** In which ways the status of an environment is untrue now, if it is one that may last. */
+function untruths(view: WorldView, environment: EnvironmentView): readonly string[] {
+  const { phase: now } = environment.status;
+  const rules: readonly (readonly [string, boolean])[] =
+    now === EnvironmentPhase.RUNNING
+      ? untruthsUp(view, environment)
+      : now === EnvironmentPhase.STOPPED
+        ? untruthsDown(view, environment)
+        : [];
+  return rules.filter(([, wrong]) => wrong).map(([what]) => what);
+}
+
+function untruthsUp({ machine, running }: WorldView, { id, spec, status }: EnvironmentView) {
+  const main = running.get(id)?.find(({ start }) => start.name.includes('-main-'));
   const layer = main?.start.root.kind === 'disk' ? main.start.root.generation : undefined;
   const digest = layer === undefined ? undefined : machine.disks.get(id)?.generations.get(layer)?.imageDigest;
-  const up = status.phase === EnvironmentPhase.RUNNING;
-  const down = status.phase === EnvironmentPhase.STOPPED;
-  const wished = spec.desiredPhase;
+  return [
+    ['RUNNING without a main instance', main === undefined],
+    ['RUNNING without a network', !machine.networks.has(id)],
+    ['RUNNING on an image that is not pinned', digest !== undefined && machine.pins.get(id) !== digest],
+    ['RUNNING while its supervisor was never told what is desired', main?.supervisor.spec === undefined],
+    ['RUNNING while a stop or a deletion is wished', spec.desiredPhase !== EnvironmentPhase.RUNNING],
+    ['RUNNING for another machine session', status.machine?.session !== spec.machine?.session],
+    ['RUNNING for another content session', status.content?.session !== spec.content?.session],
+  ] as const;
+}
+
+function untruthsDown({ machine, running }: WorldView, { id, spec, status }: EnvironmentView) {
   // The runner's own stops: after a failure, and when nobody used the environment for too long.
   const excused = status.failureMessage.length > 0 || (status.machine?.timeout ?? '') !== '';
   return [
-    ['RUNNING without a main instance', up && main === undefined],
-    ['RUNNING without a network', up && !machine.networks.has(id)],
-    ['RUNNING on an image that is not pinned', up && digest !== undefined && machine.pins.get(id) !== digest],
-    [
-      'RUNNING while its supervisor was never told what is desired',
-      up && main?.supervisor.spec === undefined,
-    ],
-    ['RUNNING while a stop or a deletion is wished', up && wished !== EnvironmentPhase.RUNNING],
-    ['STOPPED with an instance', down && running.length > 0],
-    ['STOPPED with a network', down && machine.networks.has(id)],
-    ['STOPPED while running is wished', down && wished === EnvironmentPhase.RUNNING && !excused],
-    ['STOPPED while a deletion is wished', down && wished === EnvironmentPhase.DELETED],
-    ['RUNNING for another machine session', up && status.machine?.session !== spec.machine?.session],
-    ['RUNNING for another content session', up && status.content?.session !== spec.content?.session],
-  ];
+    ['STOPPED with an instance', running.has(id)],
+    ['STOPPED with a network', machine.networks.has(id)],
+    ['STOPPED while running is wished', spec.desiredPhase === EnvironmentPhase.RUNNING && !excused],
+    ['STOPPED while a deletion is wished', spec.desiredPhase === EnvironmentPhase.DELETED],
+  ] as const;
 }
 
 /** Liveness: nothing stays on the machine or on the runner's disk that belongs to no environment. */
@@ -281,8 +301,9 @@ function nothingIsForgotten(): Oracle {
     check(view, found) {
       lasting.look(view);
       const { machine, environments, recordedIds } = view;
-      for (const [id, what] of thingsOn(machine)) {
-        if (!environments.has(id) && lasting.for(`${id} ${what}`, view) > garbageMsMax) found(id, what);
+      for (const { id, kind, name } of thingsOn(machine)) {
+        if (environments.has(id)) continue;
+        if (lasting.for(`${kind} ${name}`, view) > garbageMsMax) found(id, `${kind} ${name}`);
       }
       for (const id of recordedIds) {
         if (!environments.has(id) && lasting.for(id, view) > truthMsMax) found(id, 'record');

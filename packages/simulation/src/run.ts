@@ -1,13 +1,13 @@
 /** One run: a world with its processes, users and accidents, watched by the oracles. */
 import { EnvironmentPhase, type Environment } from '@atelier/api/gitpod/environment';
+import type { SimulatedInstance, SimulatedMachine } from '@atelier/driver-simulated';
 import type { PassOutcome } from '@atelier/reconcile';
-import { kinds } from '@atelier/store';
 import { startAccidents } from './accidents.ts';
 import { createOracles, type EnvironmentView, type Violation, type WorldView } from './oracles.ts';
 import { PlaneHost } from './processes/plane-host.ts';
 import { RunnerHost, type RunnerDefect } from './processes/runner-host.ts';
 import { recordedIds } from './processes/runner-storage.ts';
-import type { MemoryRecord } from './store/record.ts';
+import type { MemoryRecord } from './store/memory-database.ts';
 import { actionNames, repositories, User, type ActionName, type EnvironmentLook } from './users.ts';
 import { calmWorld, faultKinds, roughWorld, type FaultKind, type WorldFaults } from './world/faults.ts';
 import { World } from './world/world.ts';
@@ -45,7 +45,6 @@ export interface RunReport {
 const hourMs = 60 * 60_000;
 /** After the last fault everything has to come to rest within this time. */
 const calmMs = 1.5 * hourMs;
-const userPauseMeanMs = 6 * 60_000;
 
 /** Runs a world from its first moment to its rest. */
 export async function simulate(options: RunOptions): Promise<RunReport> {
@@ -57,6 +56,18 @@ export async function simulate(options: RunOptions): Promise<RunReport> {
 /** A row of the store: the plane fills both in when it makes one. */
 type WholeEnvironment = Environment & Required<Pick<EnvironmentView, 'spec' | 'status'>>;
 
+/** What the oracles saw of at their last look. */
+interface Look {
+  readonly atMs: number;
+  readonly machine: number;
+  readonly revision: bigint;
+  readonly disk: number;
+  readonly connected: boolean;
+}
+
+/** Time alone breaks rules too, but none of those is about less than minutes. */
+const lookMsMax = 5000;
+
 class Run {
   readonly #options: RunOptions;
   readonly #world: World;
@@ -64,11 +75,14 @@ class Run {
   readonly #runner: RunnerHost;
   readonly #users: User[];
   readonly #check = createOracles();
-  readonly #views = new Map<string, { revision: bigint; view: EnvironmentView }>();
   readonly #gone = new Set<string>();
   readonly #phases: Record<string, number> = {};
   readonly #violations: Violation[] = [];
   #recorded: { readonly version: number; readonly ids: ReadonlySet<string> } | undefined;
+  /** The rows of the store up to a revision. */
+  readonly #environments = new Map<string, EnvironmentView>();
+  #revision = 0n;
+  #looked: Look | undefined;
   #passes = 0;
 
   constructor(options: RunOptions) {
@@ -87,7 +101,6 @@ class Run {
       world: this.#world,
       client: () => this.#plane.client,
       look: (id: string) => this.#look(id),
-      pauseMeanMs: userPauseMeanMs,
     };
     this.#users = Array.from(
       { length: options.environments },
@@ -133,6 +146,7 @@ class Run {
 
   /** Asks the oracles; true when the run is over. */
   #judge(): boolean {
+    if (this.#hasSeen()) return this.#isOver();
     for (const violation of this.#check(this.#view())) {
       this.#violations.push(violation);
       this.#world.note(`violation ${violation.oracle} ${violation.environmentId} ${violation.message}`);
@@ -144,16 +158,44 @@ class Run {
     return this.#options.stopAtFirst === true && this.#violations.length > 0;
   }
 
-  #view(): WorldView {
-    const { clock, machine, network } = this.#world;
+  /** Whether the world is still as it was at the last look: then the oracles have nothing new to see. */
+  #hasSeen(): boolean {
+    const { clock, machine, database, disk } = this.#world;
+    const before = this.#looked;
+    const now: Look = {
+      atMs: clock.nowMs(),
+      machine: machine.version,
+      revision: database.revision,
+      disk: disk.version,
+      connected: this.#connected(),
+    };
+    const same =
+      before !== undefined &&
+      now.machine === before.machine &&
+      now.revision === before.revision &&
+      now.disk === before.disk &&
+      now.connected === before.connected;
+    if (same && now.atMs - before.atMs < lookMsMax) return true;
+    this.#looked = now;
+    return false;
+  }
+
+  #connected(): boolean {
     const linked = this.#runner.runner?.planeState().state === 'connected';
+    return linked && this.#plane.client !== undefined && !this.#world.network.partitioned;
+  }
+
+  #view(): WorldView {
+    const { clock, machine } = this.#world;
+    this.#readRows();
     return {
       nowMs: clock.nowMs(),
       machine,
-      environments: this.#environments(),
+      running: runningOn(machine),
+      environments: this.#environments,
       goneIds: this.#gone,
       recordedIds: this.#recordedIds(),
-      connected: linked && this.#plane.client !== undefined && !network.partitioned,
+      connected: this.#connected(),
     };
   }
 
@@ -165,33 +207,31 @@ class Run {
     return this.#recorded.ids;
   }
 
-  /** The rows of the store, each decoded once per revision. */
-  #environments(): ReadonlyMap<string, EnvironmentView> {
-    const found = new Map<string, EnvironmentView>();
-    for (const record of this.#world.database.records.values()) {
+  /** Takes over what changed in the store. */
+  #readRows(): void {
+    const { database } = this.#world;
+    if (database.revision === this.#revision) return;
+    for (const record of database.changedSince(this.#revision)) {
       if (record.kind !== 'environment') continue;
-      if (record.data === undefined) this.#forget(record.id);
-      else found.set(record.id, this.#decoded(record));
+      if (record.value === undefined) this.#forget(record.id);
+      else this.#remember(record);
     }
-    return found;
+    this.#revision = database.revision;
   }
 
   #forget(id: string): void {
     if (this.#gone.has(id)) return;
     this.#gone.add(id);
-    this.#views.delete(id);
+    this.#environments.delete(id);
     this.#enter(id, EnvironmentPhase.DELETED);
   }
 
-  #decoded(record: MemoryRecord): EnvironmentView {
-    const known = this.#views.get(record.id);
-    if (known?.revision === record.revision) return known.view;
-    const { spec, status } = kinds.environment.fromJson(record.data ?? {}) as WholeEnvironment;
-    const user = this.#users.find(({ environmentId }) => environmentId === record.id);
-    const view = { id: record.id, spec, status, work: user?.work ?? new Map<string, string>() };
-    this.#views.set(record.id, { revision: record.revision, view });
-    if (known?.view.status.phase !== status.phase) this.#enter(record.id, status.phase);
-    return view;
+  #remember({ id, value }: MemoryRecord): void {
+    const before = this.#environments.get(id);
+    const { spec, status } = value as WholeEnvironment;
+    const user = this.#users.find(({ environmentId }) => environmentId === id);
+    this.#environments.set(id, { id, spec, status, work: user?.work ?? new Map<string, string>() });
+    if (before?.status.phase !== status.phase) this.#enter(id, status.phase);
   }
 
   #enter(id: string, environmentPhase: EnvironmentPhase): void {
@@ -201,7 +241,8 @@ class Run {
   }
 
   #look(id: string): EnvironmentLook | undefined {
-    const view = this.#environments().get(id);
+    this.#readRows();
+    const view = this.#environments.get(id);
     if (view === undefined) return undefined;
     const { spec, status } = view;
     const wished = spec.content?.session ?? '';
@@ -209,4 +250,16 @@ class Run {
     const contentSession = status.content?.session === wished ? wished : undefined;
     return { phase: status.phase, contentSession };
   }
+}
+
+function runningOn(machine: SimulatedMachine): ReadonlyMap<string, readonly SimulatedInstance[]> {
+  const found = new Map<string, SimulatedInstance[]>();
+  for (const instance of machine.instances.values()) {
+    if (instance.state !== 'running') continue;
+    const { environmentId } = instance.start;
+    const others = found.get(environmentId);
+    if (others === undefined) found.set(environmentId, [instance]);
+    else others.push(instance);
+  }
+  return found;
 }

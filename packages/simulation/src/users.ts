@@ -39,9 +39,13 @@ export interface UserOptions {
   readonly client: () => Client<typeof EnvironmentService> | undefined;
   /** What the store says of an environment, undefined when it has none of this id. */
   readonly look: (environmentId: string) => EnvironmentLook | undefined;
-  readonly pauseMeanMs: number;
 }
 
+/** People work for a while and are away for longer: then what runs by itself shows, such as the end for idleness. */
+const stretchActionsMin = 6;
+const stretchActionsMax = 18;
+const pauseMeanMs = 5 * 60_000;
+const awayMeanMs = 180 * 60_000;
 const answerMs = 20_000;
 const retryMs = 3000;
 
@@ -74,12 +78,19 @@ export class User {
   }
 
   async #live(): Promise<void> {
-    const { world, pauseMeanMs } = this.#options;
-    while (!this.#stopped) {
-      await sleep(world.clock, -Math.log(1 - this.#random()) * pauseMeanMs);
-      if (this.#stopped) return;
-      await this.#act();
+    for (;;) {
+      const actions = between(this.#random, stretchActionsMin, stretchActionsMax);
+      for (let count = 0; count < actions; count += 1) {
+        await this.#pause(pauseMeanMs);
+        if (this.#stopped) return;
+        await this.#act();
+      }
+      await this.#pause(awayMeanMs);
     }
+  }
+
+  #pause(meanMs: number): Promise<void> {
+    return sleep(this.#options.world.clock, -Math.log(1 - this.#random()) * meanMs);
   }
 
   async #act(): Promise<void> {
@@ -155,6 +166,7 @@ export class User {
     this.#count += 1;
     const path = `work-${this.#count}.txt`;
     disk.workspace.set(path, 'work');
+    machine.changed();
     this.work.set(path, contentSession);
     return true;
   }

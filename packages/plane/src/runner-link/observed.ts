@@ -15,7 +15,7 @@ import {
 } from '@atelier/api/gitpod/environment_automation';
 import { Principal as PrincipalType, SubjectSchema } from '@atelier/api/gitpod/subject';
 import { AtelierError } from '@atelier/api';
-import { clone, create, equals } from '@bufbuild/protobuf';
+import { create, equals } from '@bufbuild/protobuf';
 import { timestampFromMs, timestampMs } from '@bufbuild/protobuf/wkt';
 import { hasEnded } from '../automations/records.ts';
 import { upsertAutomationsFile } from '../automations/upsert.ts';
@@ -62,9 +62,8 @@ async function writeStatus(plane: PlaneContext, id: string, reported: Environmen
     id,
     (environment) => {
       const before = environment.status ?? create(EnvironmentStatusSchema);
-      const status = clone(EnvironmentStatusSchema, reported);
-      status.statusVersion = before.statusVersion;
-      status.phase = before.phase;
+      const status = { ...reported, statusVersion: before.statusVersion, phase: before.phase };
+      if (reported.detail) status.detail = { ...reported.detail };
       if (status.detail && before.detail?.phaseSince) status.detail.phaseSince = before.detail.phaseSince;
       const activity = newerActivity(before, status);
       if (activity) status.activitySignal = activity;

@@ -9,7 +9,7 @@ import {
   type ObservedEnvironment,
   type SyncRequest,
 } from '@atelier/api/atelier/runner_link';
-import { clone, create, equals } from '@bufbuild/protobuf';
+import { create, equals } from '@bufbuild/protobuf';
 
 /** The states that wait to be sent, over all connections. */
 export interface Outbox {
@@ -158,9 +158,10 @@ class Connection implements OutboxConnection {
   }
 }
 
+// What is known is kept for the next connection, which has another epoch: only what differs is copied.
 function stamped(observed: ObservedEnvironment, leaseEpoch: bigint): ObservedEnvironment {
-  const copy = clone(ObservedEnvironmentSchema, observed);
-  copy.leaseEpoch = leaseEpoch;
-  if (copy.status?.detail !== undefined) copy.status.detail.leaseEpoch = leaseEpoch;
-  return copy;
+  const { status } = observed;
+  if (status?.detail === undefined) return { ...observed, leaseEpoch };
+  const detail = { ...status.detail, leaseEpoch };
+  return { ...observed, leaseEpoch, status: { ...status, detail } };
 }

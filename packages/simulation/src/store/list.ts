@@ -1,15 +1,14 @@
 /** Lists of the store in memory: the same filters, order and pages as PostgreSQL's. */
 import { AtelierError } from '@atelier/api';
-import { kinds, type Kind, type Query } from '@atelier/store';
-import type { MemoryRecord } from './record.ts';
+import { kinds, type Query } from '@atelier/store';
+import type { MemoryRecord } from './memory-database.ts';
 
 const pageSizeDefault = 25;
 const pageSizeMax = 100;
 
-/** Records of one page, the token of the next (empty on the last) and how many match in all. */
+/** Of these records those of one page, the token of the next (empty on the last) and how many match in all. */
 export function listRecords(
   records: Iterable<MemoryRecord>,
-  kind: Kind,
   query: Query,
 ): { records: MemoryRecord[]; nextToken: string; total: number } {
   const size =
@@ -18,7 +17,7 @@ export function listRecords(
       : pageSizeDefault;
   const sortKey = sortKeyOf(query);
   const direction = query.sort?.order === 'descending' ? -1 : 1;
-  const matching = [...records].filter((record) => record.kind === kind && matches(record, query));
+  const matching = [...records].filter((record) => matches(record, query));
   const position = (record: MemoryRecord): [string, string] => [sortKey(record), record.id];
   const sorted = matching.toSorted((one, other) => direction * compare(position(one), position(other)));
   const after = query.pageToken ? decodeToken(query.pageToken) : undefined;
@@ -33,7 +32,7 @@ export function listRecords(
 }
 
 function matches(record: MemoryRecord, query: Query): boolean {
-  if (record.data === undefined) return false;
+  if (record.value === undefined) return false;
   if (query.organizationId !== undefined && record.organizationId !== query.organizationId) return false;
   if (query.environmentIds?.length && !query.environmentIds.includes(record.environmentId)) return false;
   if (query.ids?.length && !query.ids.includes(record.id)) return false;
@@ -67,6 +66,7 @@ function compare(one: readonly [string, string], other: readonly [string, string
 }
 
 function compareTexts(one: string, other: string): number {
+  if (one === other) return 0;
   return Buffer.compare(Buffer.from(one), Buffer.from(other));
 }
 

@@ -2,7 +2,8 @@ import { sleep } from '@atelier/api';
 import { systemClock } from '@atelier/api/system';
 import type { Store } from '@atelier/store';
 import { storeSuite } from '@atelier/store/suite';
-import { MemoryDatabase, openMemoryStore } from './memory-store.ts';
+import { MemoryDatabase } from './memory-database.ts';
+import { openMemoryStore } from './memory-store.ts';
 
 /**
  * As slow as a database at the least: ids order rows by the millisecond of their creation, and whoever reads

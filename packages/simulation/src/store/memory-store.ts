@@ -3,7 +3,6 @@
  * moment of its call, as a transaction that holds the one write lock is at its commit.
  */
 import { AtelierError, toAtelierError } from '@atelier/api';
-import type { JsonValue } from '@bufbuild/protobuf';
 import {
   kinds,
   type Change,
@@ -18,19 +17,12 @@ import {
   type Store,
   type UpdateOptions,
 } from '@atelier/store';
+import { copyOf } from './copy.ts';
 import { listRecords } from './list.ts';
-import type { MemoryRecord } from './record.ts';
-
-/** The rows of a plane. They outlive the store objects that look at them, as a database does. */
-export class MemoryDatabase {
-  readonly records = new Map<string, MemoryRecord>();
-  readonly subscribers = new Set<() => void>();
-  revision = 0n;
-  prunedRevision = 0n;
-}
+import { MemoryDatabase, type MemoryRecord } from './memory-database.ts';
 
 /** Opens a store on a database in memory. */
-export function openMemoryStore(database = new MemoryDatabase()): Store {
+export function openMemoryStore(database: MemoryDatabase): Store {
   return new MemoryStore(database);
 }
 
@@ -43,16 +35,16 @@ class MemoryStore implements Store {
 
   async create<K extends Kind>(kind: K, row: NewRow<K>): Promise<Row<K>> {
     const earlier = row.idempotencyKey === undefined ? undefined : this.#byIdempotencyKey(kind, row);
-    if (earlier?.data !== undefined) return rowOf(kind, earlier);
+    if (earlier?.value !== undefined) return rowOf(kind, earlier);
     if (earlier !== undefined) {
       const message = `${kind} ${earlier.id} was made with this key and has been deleted; come with a new key`;
       throw new AtelierError('failed_precondition', message);
     }
-    if (this.#database.records.has(keyOf(kind, row.id))) {
+    if (this.#database.get(kind, row.id) !== undefined) {
       throw new AtelierError('already_exists', `a resource with the id ${row.id} exists already`);
     }
     this.#requireFreeName(kind, row.id, row.organizationId, row.name);
-    const revision = this.#nextRevision();
+    const revision = this.#database.revision + 1n;
     const record: MemoryRecord = {
       kind,
       id: row.id,
@@ -63,9 +55,9 @@ class MemoryStore implements Store {
       contentRevision: revision,
       name: row.name,
       idempotencyKey: row.idempotencyKey,
-      ...encoded(kind, row.value),
+      ...stored(kind, row.value),
     };
-    this.#database.records.set(keyOf(kind, row.id), record);
+    this.#database.add(record);
     this.#announce();
     return rowOf(kind, record);
   }
@@ -77,7 +69,10 @@ class MemoryStore implements Store {
 
   async list<K extends Kind>(kind: K, query: Query): Promise<Page<K>> {
     requireText(query.search ?? '');
-    const { records, nextToken, total } = listRecords(this.#database.records.values(), kind, query);
+    const { records, nextToken, total } = listRecords(
+      this.#database.candidates(kind, query.environmentIds),
+      query,
+    );
     const page: Page<K> = { rows: records.map((record) => rowOf(kind, record)), nextToken };
     return query.count === true ? { ...page, total } : page;
   }
@@ -96,10 +91,11 @@ class MemoryStore implements Store {
     const value = changed(change, rowOf(kind, record).value);
     if (value === undefined) return rowOf(kind, record);
     if (options.name !== undefined) this.#requireFreeName(kind, id, record.organizationId, options.name);
-    record.revision = this.#nextRevision();
+    const next = stored(kind, value);
+    this.#database.touch(record);
     if (options.statusOnly !== true) record.contentRevision = record.revision;
     record.name = options.name ?? record.name;
-    Object.assign(record, encoded(kind, value));
+    Object.assign(record, next);
     this.#announce();
     return rowOf(kind, record);
   }
@@ -107,13 +103,12 @@ class MemoryStore implements Store {
   async delete(kind: Kind, id: string): Promise<boolean> {
     const record = this.#live(kind, id);
     if (record === undefined) return false;
-    const owned = [...this.#database.records.values()].filter(
-      ({ environmentId, data }) => kind === 'environment' && environmentId === id && data !== undefined,
-    );
+    const owned = kind === 'environment' ? this.#database.ownedBy(id) : [];
     for (const doomed of [...owned, record]) {
-      doomed.data = undefined;
+      if (doomed.value === undefined) continue;
+      doomed.value = undefined;
       doomed.attributes = {};
-      doomed.revision = this.#nextRevision();
+      this.#database.touch(doomed);
     }
     this.#announce();
     return true;
@@ -122,9 +117,7 @@ class MemoryStore implements Store {
   async changesSince(cursor: bigint, scope: ChangeScope): Promise<Changes> {
     const { revision: newest, prunedRevision } = this.#database;
     if (cursor < prunedRevision) return { resync: true, changes: [], revision: newest };
-    const records = [...this.#database.records.values()]
-      .filter((record) => record.revision > cursor && inScope(record, scope))
-      .toSorted((one, other) => Number(one.revision - other.revision));
+    const records = this.#database.changedSince(cursor).filter((record) => inScope(record, scope));
     return { resync: false, changes: records.map(changeOf), revision: newest };
   }
 
@@ -138,48 +131,35 @@ class MemoryStore implements Store {
   }
 
   async prune(revision: bigint): Promise<void> {
-    const { records } = this.#database;
-    for (const [key, record] of records) {
-      if (record.data !== undefined || record.revision > revision) continue;
-      records.delete(key);
-      if (record.revision > this.#database.prunedRevision) this.#database.prunedRevision = record.revision;
-    }
+    this.#database.prune(revision);
   }
 
   async close(): Promise<void> {}
 
   #live(kind: Kind, id: string): MemoryRecord | undefined {
     requireText(id);
-    const record = this.#database.records.get(keyOf(kind, id));
-    return record?.data === undefined ? undefined : record;
+    const record = this.#database.get(kind, id);
+    return record?.value === undefined ? undefined : record;
   }
 
   #byIdempotencyKey(kind: Kind, row: NewRow<Kind>): MemoryRecord | undefined {
-    return [...this.#database.records.values()].find(
+    return [...this.#database.ofKind(kind)].find(
       (record) =>
-        record.kind === kind &&
-        record.organizationId === row.organizationId &&
-        record.idempotencyKey === row.idempotencyKey,
+        record.organizationId === row.organizationId && record.idempotencyKey === row.idempotencyKey,
     );
   }
 
   #requireFreeName(kind: Kind, id: string, organizationId: string, name: NewRow<Kind>['name']): void {
     if (name === undefined) return;
-    const taken = [...this.#database.records.values()].some(
+    const taken = [...this.#database.ofKind(kind)].some(
       (record) =>
-        record.kind === kind &&
         record.id !== id &&
         record.organizationId === organizationId &&
-        record.data !== undefined &&
+        record.value !== undefined &&
         record.name?.owner === name.owner &&
         record.name.text === name.text,
     );
     if (taken) throw new AtelierError('already_exists', 'the name is taken; choose another one');
-  }
-
-  #nextRevision(): bigint {
-    this.#database.revision += 1n;
-    return this.#database.revision;
   }
 
   #announce(): void {
@@ -201,25 +181,19 @@ function requireText(text: string): void {
   throw new AtelierError('invalid_argument', 'the text holds a zero character, which cannot be stored');
 }
 
-function keyOf(kind: Kind, id: string): string {
-  return `${kind}/${id}`;
+function stored<K extends Kind>(kind: K, value: KindValue<K>): Pick<MemoryRecord, 'attributes' | 'value'> {
+  return { attributes: kinds[kind].attributes(value), value: copyOf(value, requireText) };
 }
 
-function encoded<K extends Kind>(kind: K, value: KindValue<K>): Pick<MemoryRecord, 'attributes' | 'data'> {
-  const definition = kinds[kind];
-  const data = definition.toJson(value);
-  requireText(JSON.stringify(data).replaceAll(String.raw`\u0000`, '\0'));
-  return { attributes: definition.attributes(value), data };
-}
-
+// Whoever reads a row may change it: each gets a copy, as from a database.
 function rowOf<K extends Kind>(kind: K, record: MemoryRecord): Row<K> {
   const { id, organizationId, environmentId, revision, createdRevision, contentRevision } = record;
-  const value = kinds[kind].fromJson(record.data as JsonValue);
+  const value = copyOf(record.value) as KindValue<K>;
   return { kind, id, organizationId, environmentId, revision, createdRevision, contentRevision, value };
 }
 
 function changeOf(record: MemoryRecord): Change {
-  if (record.data !== undefined) return { type: 'row', row: rowOf(record.kind, record) };
+  if (record.value !== undefined) return { type: 'row', row: rowOf(record.kind, record) };
   const { kind, id, organizationId, environmentId, revision } = record;
   return { type: 'deleted', kind, id, organizationId, environmentId, revision };
 }

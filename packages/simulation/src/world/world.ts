@@ -3,7 +3,7 @@ import { createHash, type Hash } from 'node:crypto';
 import type { Random } from '@atelier/api';
 import { SimulatedMachine, type FaultRule, type SimulatedFaults } from '@atelier/driver-simulated';
 import type { SyncRequest, SyncResponse } from '@atelier/api/atelier/runner_link';
-import { MemoryDatabase } from '../store/memory-store.ts';
+import { MemoryDatabase } from '../store/memory-database.ts';
 import { SimulatedClock } from './clock.ts';
 import { SimulatedDisk } from './disk.ts';
 import { calmWorld, faultKinds, type FaultKind, type WorldFaults } from './faults.ts';
