@@ -31,8 +31,8 @@ export interface SimulatedBehaviour {
   programMs: number;
   /** Programs by name, beside and above the built-in ones. */
   programs: Readonly<Record<string, SimulatedProgram>>;
-  /** Told when a link never comes, a link breaks or an instance dies by itself: for counting. */
-  onMisfortune: (kind: 'link-never' | 'link-drop' | 'instance-death') => void;
+  /** Asked before a link never comes, a link breaks or an instance dies by itself: may count it, or forbid it. */
+  permits: (kind: 'link-never' | 'link-drop' | 'instance-death') => boolean;
 }
 
 /** A world in which everything works, at once. */
@@ -54,6 +54,6 @@ export function calmBehaviour(): SimulatedBehaviour {
     executionExitCode: () => 0,
     programMs: 0,
     programs: {},
-    onMisfortune: () => {},
+    permits: () => true,
   };
 }

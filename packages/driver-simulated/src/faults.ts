@@ -43,6 +43,8 @@ export type Fault =
   | { readonly kind: 'lost-answer' }
   /** The call waits this long before it begins. */
   | { readonly kind: 'delay'; readonly delayMs: number }
+  /** The call has its effect twice, as when a client asks again that heard nothing. */
+  | { readonly kind: 'duplicate' }
   /** The call waits for this promise before it begins. */
   | { readonly kind: 'block'; readonly until: Promise<void> };
 
@@ -53,9 +55,12 @@ export interface FaultRule {
   readonly fault: Fault;
   /**
    * `probability`: chance in [0, 1] that a call is hit. `calls`: exactly these calls of the rule's methods
-   * are hit, counted from 1 since the machine was made.
+   * are hit, counted from 1 since the machine was made. `decide`: asked at each call.
    */
-  readonly when: { readonly probability: number } | { readonly calls: readonly number[] };
+  readonly when:
+    | { readonly probability: number }
+    | { readonly calls: readonly number[] }
+    | { readonly decide: (random: Random) => boolean };
 }
 
 /** The faults of a machine. Rules may be changed while it runs; a call reads them when it begins. */
@@ -86,9 +91,12 @@ export function faultGate(
 ): FaultGate {
   const counts = new Map<FaultRule, number>();
   const hits = (rule: FaultRule): boolean => {
+    const { when } = rule;
+    if ('decide' in when) return when.decide(random);
+    if ('probability' in when) return random() < when.probability;
     const count = (counts.get(rule) ?? 0) + 1;
     counts.set(rule, count);
-    return 'calls' in rule.when ? rule.when.calls.includes(count) : random() < rule.when.probability;
+    return when.calls.includes(count);
   };
   let closed = false;
   return {
@@ -103,6 +111,7 @@ export function faultGate(
       await before(rule?.fault, method, clock, signal);
       if (signal?.aborted) throw new AtelierError('canceled', `${method} was given up by its caller.`);
       if (closed) throw new AtelierError('unavailable', `The driver was closed before ${method} began.`);
+      if (rule?.fault.kind === 'duplicate') await effect();
       const answer = await effect();
       onEffect();
       if (rule?.fault.kind === 'lost-answer') throw injected(method, 'unavailable');

@@ -34,12 +34,10 @@ export class SimulatedInstance {
   /** Lets PID 1 run: from here on it dials, and may die by itself. */
   begin(): void {
     const { behaviour, random } = this.#machine;
-    this.#neverDials = chance(random, behaviour.linkNeverProbability);
-    if (this.#neverDials) behaviour.onMisfortune('link-never');
+    this.#neverDials = chance(random, behaviour.linkNeverProbability) && behaviour.permits('link-never');
     if (chance(random, behaviour.deathProbability)) {
       this.#timers.after(random() * behaviour.deathWithinMs, () => {
-        behaviour.onMisfortune('instance-death');
-        this.finish('killed');
+        if (behaviour.permits('instance-death')) this.finish('killed');
       });
     }
     this.dial();
@@ -67,8 +65,7 @@ export class SimulatedInstance {
     this.#link = link;
     if (chance(random, behaviour.linkDropProbability)) {
       const forget = this.#timers.after(random() * behaviour.linkDropWithinMs, () => {
-        behaviour.onMisfortune('link-drop');
-        link.close();
+        if (behaviour.permits('link-drop')) link.close();
       });
       void link.closed.then(forget);
     }

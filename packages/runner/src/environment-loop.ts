@@ -117,8 +117,8 @@ export class EnvironmentPasses {
     if (plan.machine === 'deleted' && plan.settled) {
       return this.gone({ desired, wish, plan, observation, stillOn: [] }, memory);
     }
-    const look = lookForIdleness(desired, memory, observation, plan, nowMs);
     const planned = applyChange(folded.record, plan.recordChange);
+    const look = lookForIdleness(desired, memory, observation, plan, planned, nowMs);
     const lifecycleDone = lifecycleDoneOf(observation.loaded.inside, planned, observation.view?.status);
     const record = {
       ...planned,

@@ -21,16 +21,16 @@ const lookMs = 60_000;
 
 /**
  * Looks at an environment that is up; any other is not idle. Without a link nobody knows what goes on inside,
- * so it is not stopped then.
+ * so it is not stopped then. `record` has what the plan found: the pass that finds it to be up may be the last one.
  */
 export function lookForIdleness(
   desired: DesiredEnvironment,
   memory: EnvironmentMemory,
   observation: Observation,
   plan: EnvironmentPlan,
+  record: EnvironmentRecord,
   nowMs: number,
 ): IdleLook {
-  const { record } = observation.observed;
   const isUp = plan.machine === 'running' && record.ready?.boot === record.boot && record.boot !== undefined;
   if (!isUp) {
     memory.upSinceMs = undefined;

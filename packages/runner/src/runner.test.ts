@@ -238,6 +238,19 @@ describe('what goes wrong in an environment', () => {
     expect(machine.disks.get(world.id)?.workspaceVersion ?? 0).toBe(0);
   });
 
+  it('stops also when the pass that found it to be up was the last one', async () => {
+    const { world, clock, random, machine, wish, reaches } = makeWorld();
+    const isBroken = () => clock.nowMs() - startMs < 20_000 && main(machine)?.supervisor.spec !== undefined;
+    const startMs = clock.nowMs();
+    const rule = { methods: ['networks.list'], fault: { kind: 'error', code: 'unavailable' } } as const;
+    const faults = { rules: [{ ...rule, when: { decide: isBroken } }] };
+    await world.start(createSimulatedDriver({ clock, random, machine, faults }));
+    wish({ timeoutMs: 1_800_000 });
+    expect(await reaches(EnvironmentPhase.RUNNING)).toBe(true);
+    expect(await reaches(EnvironmentPhase.STOPPED, 1_900_000)).toBe(true);
+    expect(world.observed()?.status?.machine?.timeout).toMatch(/no activity for 30 minutes/);
+  });
+
   it('stops when nothing happens inside for the time that was asked for', async () => {
     const { world, open, wish, reaches } = makeWorld();
     await world.start(open());
