@@ -1,11 +1,20 @@
 /**
  * Runs simulations from the command line:
- * `node packages/simulation/src/main.ts --seeds 20 --environments 10 --hours 24 [--seed 1] [--trace]`.
- * Prints what was met and a digest; exits with 1 and the violations when an oracle was broken.
+ * `node packages/simulation/src/main.ts --seeds 20 --environments 10 --hours 24 [--seed 1] [--workers 2]`.
+ * Prints what was met and a digest; exits with 1 and the violations when a rule was broken. The first seed that
+ * breaks one is made smaller, and printed as a scenario that can be kept. `--trace` runs one seed here and
+ * prints everything up to its first violation; `--scenario <file>` does so for a scenario.
  */
+import { readFileSync } from 'node:fs';
+import { performance } from 'node:perf_hooks';
 import { parseArgs } from 'node:util';
-import { simulate } from './run.ts';
-import { summaryOf } from './summary.ts';
+import { simulateMany, workersDefault } from './pool.ts';
+import { simulate, type RunOptions, type RunReport } from './run.ts';
+import { readScenario, replayOf, writeScenario } from './scenario.ts';
+import { shrink } from './shrink.ts';
+import { summaryOf, violationText } from './summary.ts';
+
+const shrinkRunsMax = 200;
 
 const { values } = parseArgs({
   options: {
@@ -13,24 +22,46 @@ const { values } = parseArgs({
     environments: { type: 'string', default: '8' },
     hours: { type: 'string', default: '24' },
     seed: { type: 'string', default: '1' },
+    workers: { type: 'string', default: String(workersDefault) },
     trace: { type: 'boolean', default: false },
+    scenario: { type: 'string' },
   },
 });
+const size = { environments: Number(values.environments), hours: Number(values.hours) };
 const first = Number(values.seed);
-const tell = (atMs: number, line: string): void => console.log(`${new Date(atMs).toISOString()} ${line}`);
-const reports = [];
-for (let seed = first; seed < first + Number(values.seeds); seed += 1) {
-  const options = {
-    seed,
-    environments: Number(values.environments),
-    hours: Number(values.hours),
-    ...(values.trace && { tell, stopAtFirst: true }),
-  };
-  const report = await simulate(options);
+const runs: RunOptions[] =
+  values.scenario === undefined
+    ? Array.from({ length: values.trace ? 1 : Number(values.seeds) }, (_, index) => ({
+        seed: first + index,
+        ...size,
+      }))
+    : [replayOf(readScenario(readFileSync(values.scenario, 'utf8')))];
+
+const startedMs = performance.now();
+const reports: RunReport[] = [];
+const take = (report: RunReport): void => {
   reports.push(report);
-  for (const { oracle, atMs, environmentId, message } of report.violations) {
-    console.error(`seed ${seed}: ${new Date(atMs).toISOString()} ${oracle}: ${environmentId}: ${message}`);
-  }
+  for (const violation of report.violations) console.error(violationText(report.seed, violation));
+};
+if (values.trace || values.scenario !== undefined) {
+  const tell = (atMs: number, line: string): void => console.log(`${new Date(atMs).toISOString()} ${line}`);
+  for (const run of runs) take(await simulate({ ...run, ...(values.trace && { tell }), stopAtFirst: true }));
+} else await simulateMany(runs, Number(values.workers), take);
+
+reports.sort((one, other) => one.seed - other.seed);
+console.log(summaryOf(reports, (performance.now() - startedMs) / 1000));
+const broken = reports.find(({ violations }) => violations.length > 0);
+if (broken !== undefined) {
+  process.exitCode = 1;
+  if (values.scenario === undefined && !values.trace) await printScenario({ seed: broken.seed, ...size });
 }
-console.log(summaryOf(reports));
-process.exitCode = reports.some(({ violations }) => violations.length > 0) ? 1 : 0;
+
+async function printScenario(run: RunOptions): Promise<void> {
+  const shrunk = await shrink(run, shrinkRunsMax);
+  if (shrunk === undefined) return;
+  const { scenario, violation, runs: count } = shrunk;
+  const text = writeScenario(scenario, `${violation.oracle}: ${violation.message}`);
+  console.log(
+    `\nthe smallest scenario of ${count} runs; keep it in packages/simulation/scenarios/:\n${text}`,
+  );
+}

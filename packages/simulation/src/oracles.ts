@@ -2,120 +2,49 @@
  * What must be true of every world, whatever went wrong in it. This file is reviewed like the API: a defect
  * that no rule here can see is a defect that the simulation cannot find.
  *
- * Two kinds of rules. *Safety* holds at every moment, also in the middle of a crash. *Liveness* holds after a
+ * Two kinds of rules. *Safety* (here) holds at every moment, also in the middle of a crash. *Liveness* (`liveness.ts`) holds after a
  * stretch of time in which nothing hindered the runner and the plane: the time in which one of them was
  * down or apart from the other does not count.
  *
  * The rules read the machine, the store and the runner's disk as they are, never what a process believes.
  */
-import { isLasting } from '@atelier/api';
-import {
-  EnvironmentPhase,
-  type EnvironmentSpec,
-  type EnvironmentStatus,
-} from '@atelier/api/gitpod/environment';
-import type { SimulatedInstance, SimulatedMachine } from '@atelier/driver-simulated';
-import { timestampMs } from '@bufbuild/protobuf/wkt';
+import { EnvironmentPhase } from '@atelier/api/gitpod/environment';
+import type { SimulatedInstance } from '@atelier/driver-simulated';
+import { everyPhaseEnds, idleAreStopped, nothingIsForgotten, settledMeansTrue } from './liveness.ts';
+import { thingsOn, type EnvironmentView, type Oracle, type Violation, type WorldView } from './view.ts';
 
-/** One environment as its user sees it: the row of the plane's store. */
-export interface EnvironmentView {
-  readonly id: string;
-  readonly spec: EnvironmentSpec;
-  readonly status: EnvironmentStatus;
-  /** Files that its user wrote, each with the content session that it was written in. */
-  readonly work: ReadonlyMap<string, string>;
-}
-
-/** A world at one moment. */
-export interface WorldView {
-  readonly nowMs: number;
-  readonly machine: SimulatedMachine;
-  /** Running instances by environment. */
-  readonly running: ReadonlyMap<string, readonly SimulatedInstance[]>;
-  /** Every environment that the store has. */
-  readonly environments: ReadonlyMap<string, EnvironmentView>;
-  /** Ids that the store once had and has no more. */
-  readonly goneIds: ReadonlySet<string>;
-  /** Ids that the runner's disk has records or logs of. */
-  readonly recordedIds: ReadonlySet<string>;
-  /** Whether runner and plane are alive and linked, and nothing lies between them. */
-  readonly connected: boolean;
-}
-
-/** A rule that was broken: which, by what, when. */
-export interface Violation {
-  readonly oracle: string;
-  readonly atMs: number;
-  readonly environmentId: string;
-  readonly message: string;
-}
-
-/** One rule. It may remember what it saw, so that it can speak about time. */
-interface Oracle {
-  readonly name: string;
-  check(view: WorldView, found: (environmentId: string, message: string) => void): void;
-}
-
-const secondMs = 1000;
-const minuteMs = 60 * secondMs;
-
-/**
- * How long a status may differ from the machine while nothing hinders anybody. An answer of the driver may
- * take 20 s and be lost, a step that fails waits up to 30 s, and a supervisor may be waited for.
- */
-const truthMsMax = 5 * minuteMs;
-/** How long after a promised deadline the phase must have been left: the runner's pass and the report of it. */
-const deadlineSlackMs = 3 * minuteMs;
-/** How long what nobody wants may stay on the machine. */
-const garbageMsMax = 30 * minuteMs;
 /** Rules about minutes are not asked more often than this. */
-const livenessIntervalMs = secondMs;
-const idLength = 36;
+const livenessIntervalMs = 1000;
 
 /** Makes the oracles of one world; they are asked after every event. */
 export function createOracles(): (view: WorldView) => Violation[] {
-  const safety = [oneWriterPerDisk(), deletedLeavesNothing(), desiredIsNeverCollected(), workIsNeverLost()];
-  const liveness = [everyPhaseEnds(), settledMeansTrue(), nothingIsForgotten()];
+  const safety = [
+    oneWriterPerDisk(),
+    deletedLeavesNothing(),
+    desiredIsNeverCollected(),
+    workIsNeverLost(),
+    runningIsLeftAlone(),
+    failureHasACause(),
+  ];
+  const liveness = [everyPhaseEnds(), settledMeansTrue(), nothingIsForgotten(), idleAreStopped()];
   const all = [...safety, ...liveness];
   let nextLivenessMs = 0;
   const reported = new Set<string>();
   return (view) => {
     const violations: Violation[] = [];
-    const isLivenessDue = view.nowMs >= nextLivenessMs;
-    if (isLivenessDue) nextLivenessMs = view.nowMs + livenessIntervalMs;
+    const isLivenessDue = view.awakeForMs >= nextLivenessMs;
+    if (isLivenessDue) nextLivenessMs = view.awakeForMs + livenessIntervalMs;
     for (const oracle of isLivenessDue ? all : safety) {
       oracle.check(view, (environmentId, message) => {
         const key = `${oracle.name} ${environmentId} ${message}`;
         if (reported.has(key)) return;
         reported.add(key);
-        violations.push({ oracle: oracle.name, atMs: view.nowMs, environmentId, message });
+        const { nowMs: atMs, awakeForMs } = view;
+        violations.push({ oracle: oracle.name, atMs, awakeForMs, environmentId, message });
       });
     }
     return violations;
   };
-}
-
-/** Counts how long something has been so without a break, over connected time only. */
-class Lasting {
-  readonly #seen = new Map<string, { sinceMs: number; look: number }>();
-  #look = 0;
-  #connectedSinceMs: number | undefined;
-
-  /** Begins a look at the world: what is not named in it has ended. */
-  look(view: WorldView): void {
-    this.#look += 1;
-    if (view.connected) this.#connectedSinceMs ??= view.nowMs;
-    else this.#connectedSinceMs = undefined;
-  }
-
-  /** Names something that is so now, and says for how many milliseconds it has been. */
-  for(key: string, view: WorldView): number {
-    const before = this.#seen.get(key);
-    const sinceMs = before !== undefined && before.look >= this.#look - 1 ? before.sinceMs : view.nowMs;
-    this.#seen.set(key, { sinceMs, look: this.#look });
-    if (this.#connectedSinceMs === undefined) return 0;
-    return view.nowMs - Math.max(sinceMs, this.#connectedSinceMs);
-  }
 }
 
 /**
@@ -153,24 +82,6 @@ function deletedLeavesNothing(): Oracle {
   };
 }
 
-/** Something on a machine, with the environment that it was made for. */
-interface Thing {
-  readonly id: string;
-  readonly kind: 'disk' | 'network' | 'instance' | 'pin of';
-  readonly name: string;
-}
-
-/** Everything that is on a machine. */
-function* thingsOn(machine: SimulatedMachine): Iterable<Thing> {
-  for (const id of machine.disks.keys()) yield { id, kind: 'disk', name: id };
-  for (const id of machine.networks.keys()) yield { id, kind: 'network', name: id };
-  for (const { start } of machine.instances.values()) {
-    yield { id: start.environmentId, kind: 'instance', name: start.name };
-  }
-  // An owner is an environment or an instance, whose name begins with its environment.
-  for (const name of machine.pins.keys()) yield { id: name.slice(0, idLength), kind: 'pin of', name };
-}
-
 /**
  * Safety: a disk that was made stays until somebody wishes the deletion, and so do the image under a running
  * instance and the root layer that it runs on.
@@ -198,6 +109,8 @@ function desiredIsNeverCollected(): Oracle {
 
 /** Safety: what a user wrote into the workspace is there until other content or the deletion is wished for. */
 function workIsNeverLost(): Oracle {
+  // Once other content was wished for, it may be gone, also when a late call wishes for the first one again.
+  const given = new Set<string>();
   return {
     name: 'work is never lost',
     check({ machine, environments }, found) {
@@ -205,7 +118,8 @@ function workIsNeverLost(): Oracle {
         if (spec.desiredPhase === EnvironmentPhase.DELETED) continue;
         const session = spec.content?.session ?? '';
         for (const [path, writtenIn] of work) {
-          if (writtenIn !== session) continue;
+          if (writtenIn !== session) given.add(`${id} ${path}`);
+          if (given.has(`${id} ${path}`)) continue;
           if (machine.disks.get(id)?.workspace.has(path) !== true) found(id, `${path} is gone`);
         }
       }
@@ -213,100 +127,65 @@ function workIsNeverLost(): Oracle {
   };
 }
 
+/** Where the main instance of an environment that is up was last seen, and what was wished then. */
+interface Seen {
+  readonly pid: number;
+  readonly wish: string;
+  readonly reboots: number;
+}
+
 /**
- * Liveness: a phase that may not last has a deadline, and it is left before that. Before the runner has said
- * anything there is nothing that it could promise; that must end soon as well.
+ * Safety: what runs as it is wished is not taken down and started again. An instance that was up is looked for
+ * again and again; when it was removed while it ran and the environment is up with another one for the very same
+ * wish, somebody's work was ended for nothing. One that ended by itself, or with the machine, has a cause.
  */
-function everyPhaseEnds(): Oracle {
-  const lasting = new Lasting();
+function runningIsLeftAlone(): Oracle {
+  const seen = new Map<string, Seen>();
   return {
-    name: 'every phase ends',
-    check(view, found) {
-      lasting.look(view);
-      for (const { id, status } of view.environments.values()) {
-        const waits = !isLasting(status.phase);
-        const phaseName = EnvironmentPhase[status.phase];
-        const deadlineMs = status.detail?.phaseDeadline && timestampMs(status.detail.phaseDeadline);
-        if (!waits) continue;
-        if (deadlineMs === undefined) {
-          if (lasting.for(`${id} promise`, view) > truthMsMax) found(id, `${phaseName} without a deadline`);
-        } else if (view.nowMs > deadlineMs && lasting.for(`${id} overdue`, view) > deadlineSlackMs) {
-          found(id, `${phaseName} was to end at ${new Date(deadlineMs).toISOString()}`);
-        }
+    name: 'what runs is left alone',
+    check({ machine, environments, reboots }, found) {
+      for (const { id, spec, status } of environments.values()) {
+        const before = seen.get(id);
+        const main = mainOf(machine.instances.values(), id);
+        const wish = wishOf(spec);
+        if (before !== undefined && (before.wish !== wish || before.reboots !== reboots)) seen.delete(id);
+        else if (before !== undefined && main?.pid === before.pid && main.state === 'ended') seen.delete(id);
+        if (status.phase !== EnvironmentPhase.RUNNING || main?.state !== 'running') continue;
+        const last = seen.get(id);
+        if (last !== undefined && last.pid !== main.pid)
+          found(id, 'its instance was replaced without a cause');
+        seen.set(id, { pid: main.pid, wish, reboots });
       }
     },
   };
 }
 
-/** Liveness: what the status says is what the machine has, and what is wished for. */
-function settledMeansTrue(): Oracle {
-  const lasting = new Lasting();
+function mainOf(instances: Iterable<SimulatedInstance>, id: string): SimulatedInstance | undefined {
+  for (const instance of instances) {
+    const { environmentId, root } = instance.start;
+    if (environmentId === id && root.kind === 'disk') return instance;
+  }
+  return undefined;
+}
+
+function wishOf({ desiredPhase, machine, content, devcontainer }: EnvironmentView['spec']): string {
+  return [desiredPhase, machine?.session, content?.session, devcontainer?.session].join(' ');
+}
+
+/** Safety: while nothing has gone wrong in the world, only an environment whose repository is nowhere fails. */
+function failureHasACause(): Oracle {
   return {
-    name: 'settled means true',
-    check(view, found) {
-      lasting.look(view);
-      for (const environment of view.environments.values()) {
-        const { id } = environment;
-        for (const what of untruths(view, environment)) {
-          if (lasting.for(`${id} ${what}`, view) > truthMsMax) found(id, what);
+    name: 'a failure has a cause',
+    check({ environments, isSpoilt }, found) {
+      if (isSpoilt) return;
+      for (const { id, spec, status } of environments.values()) {
+        const [message] = status.failureMessage;
+        if (
+          message !== undefined &&
+          !JSON.stringify(spec.content?.initializer?.specs ?? []).includes('missing')
+        ) {
+          found(id, message);
         }
-      }
-    },
-  };
-}
-
-/** In which ways the status of an environment is untrue now, if it is one that may last. */
-function untruths(view: WorldView, environment: EnvironmentView): readonly string[] {
-  const { phase: now } = environment.status;
-  const rules: readonly (readonly [string, boolean])[] =
-    now === EnvironmentPhase.RUNNING
-      ? untruthsUp(view, environment)
-      : now === EnvironmentPhase.STOPPED
-        ? untruthsDown(view, environment)
-        : [];
-  return rules.filter(([, wrong]) => wrong).map(([what]) => what);
-}
-
-function untruthsUp({ machine, running }: WorldView, { id, spec, status }: EnvironmentView) {
-  const main = running.get(id)?.find(({ start }) => start.name.includes('-main-'));
-  const layer = main?.start.root.kind === 'disk' ? main.start.root.generation : undefined;
-  const digest = layer === undefined ? undefined : machine.disks.get(id)?.generations.get(layer)?.imageDigest;
-  return [
-    ['RUNNING without a main instance', main === undefined],
-    ['RUNNING without a network', !machine.networks.has(id)],
-    ['RUNNING on an image that is not pinned', digest !== undefined && machine.pins.get(id) !== digest],
-    ['RUNNING while its supervisor was never told what is desired', main?.supervisor.spec === undefined],
-    ['RUNNING while a stop or a deletion is wished', spec.desiredPhase !== EnvironmentPhase.RUNNING],
-    ['RUNNING for another machine session', status.machine?.session !== spec.machine?.session],
-    ['RUNNING for another content session', status.content?.session !== spec.content?.session],
-  ] as const;
-}
-
-function untruthsDown({ machine, running }: WorldView, { id, spec, status }: EnvironmentView) {
-  // The runner's own stops: after a failure, and when nobody used the environment for too long.
-  const excused = status.failureMessage.length > 0 || (status.machine?.timeout ?? '') !== '';
-  return [
-    ['STOPPED with an instance', running.has(id)],
-    ['STOPPED with a network', machine.networks.has(id)],
-    ['STOPPED while running is wished', spec.desiredPhase === EnvironmentPhase.RUNNING && !excused],
-    ['STOPPED while a deletion is wished', spec.desiredPhase === EnvironmentPhase.DELETED],
-  ] as const;
-}
-
-/** Liveness: nothing stays on the machine or on the runner's disk that belongs to no environment. */
-function nothingIsForgotten(): Oracle {
-  const lasting = new Lasting();
-  return {
-    name: 'nothing is forgotten',
-    check(view, found) {
-      lasting.look(view);
-      const { machine, environments, recordedIds } = view;
-      for (const { id, kind, name } of thingsOn(machine)) {
-        if (environments.has(id)) continue;
-        if (lasting.for(`${kind} ${name}`, view) > garbageMsMax) found(id, `${kind} ${name}`);
-      }
-      for (const id of recordedIds) {
-        if (!environments.has(id) && lasting.for(id, view) > truthMsMax) found(id, 'record');
       }
     },
   };

@@ -1,5 +1,6 @@
 /** What runs came to, as text for a person. */
 import { createHash } from 'node:crypto';
+import type { Violation } from './view.ts';
 import type { RunReport } from './run.ts';
 
 /** Adds the counts of several runs up. */
@@ -14,31 +15,49 @@ export function totals(
   return sums;
 }
 
-/** Environment-hours, faults by kind, phases, actions, violations and one digest over all runs. */
-export function summaryOf(reports: readonly RunReport[]): string {
+/** One violation as a line. */
+export function violationText(seed: number, { oracle, atMs, environmentId, message }: Violation): string {
+  return `seed ${seed}: ${new Date(atMs).toISOString()} ${oracle}: ${environmentId}: ${message}`;
+}
+
+/** Environment-hours and their pace, faults, phases, states of plans, actions, violations, and one digest. */
+export function summaryOf(reports: readonly RunReport[], tookSeconds: number): string {
   const hash = createHash('sha256');
   for (const { digest } of reports) hash.update(digest);
-  const counted = (name: string, counts: Record<string, number>): string =>
-    `${name.padEnd(18)}${Object.entries(counts)
+  const line = (name: string, text: string): string => `${name.padEnd(18)}${text}`;
+  const counted = (of: (report: RunReport) => Readonly<Record<string, number>>): string =>
+    Object.entries(totals(reports, of))
       .map(([key, count]) => `${key} ${count}`)
-      .join(', ')}`;
+      .join(', ');
   const sum = (of: (report: RunReport) => number): number => reports.reduce((all, each) => all + of(each), 0);
+  const environmentHours = sum((report) => report.environmentHours);
+  const plans = Object.entries(totals(reports, (report) => report.plans));
+  const never = plans.filter(([, count]) => count === 0).map(([state]) => state);
   return [
-    `environment-hours ${sum(({ environmentHours }) => environmentHours)}`,
-    `passes            ${sum(({ passes }) => passes)}`,
-    counted(
+    line(
+      'environment-hours',
+      `${environmentHours}, ${(environmentHours / tookSeconds).toFixed(1)} per second`,
+    ),
+    line('passes', String(sum((report) => report.passes))),
+    line(
       'faults',
-      totals(reports, ({ faults }) => faults),
+      counted(({ faults }) => faults),
     ),
-    counted(
+    line(
       'phases',
-      totals(reports, ({ phases }) => phases),
+      counted(({ phases }) => phases),
     ),
-    counted(
+    line(
       'actions',
-      totals(reports, ({ actions }) => actions),
+      counted(({ actions }) => actions),
     ),
-    `violations        ${sum(({ violations }) => violations.length)}`,
-    `digest            ${hash.digest('hex').slice(0, 16)}`,
+    line('states of plans', `${plans.length - never.length} of ${plans.length}`),
+    line(
+      '',
+      counted((report) => report.plans),
+    ),
+    ...(never.length > 0 ? [line('never met', never.join(', '))] : []),
+    line('violations', String(sum(({ violations }) => violations.length))),
+    line('digest', hash.digest('hex').slice(0, 16)),
   ].join('\n');
 }

@@ -1,5 +1,5 @@
 /** The users of a world: each has one environment at a time and does with it what users do. */
-import { sleep, type Random } from '@atelier/api';
+import { isLasting, sleep, type Random } from '@atelier/api';
 import {
   EnvironmentPhase,
   EnvironmentService,
@@ -7,6 +7,7 @@ import {
 } from '@atelier/api/gitpod/environment';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { Code, ConnectError, type Client } from '@connectrpc/connect';
+import { callOver } from './world/calls.ts';
 import type { World } from './world/world.ts';
 import { between, pick } from './world/random.ts';
 
@@ -45,6 +46,9 @@ export interface UserOptions {
 const stretchActionsMin = 6;
 const stretchActionsMax = 18;
 const pauseMeanMs = 5 * 60_000;
+/** Some do the next thing before the last one has come to anything. */
+const hastyProbability = 0.25;
+const hastyPauseMs = 4000;
 const awayMeanMs = 180 * 60_000;
 const answerMs = 20_000;
 const retryMs = 3000;
@@ -81,7 +85,7 @@ export class User {
     for (;;) {
       const actions = between(this.#random, stretchActionsMin, stretchActionsMax);
       for (let count = 0; count < actions; count += 1) {
-        await this.#pause(pauseMeanMs);
+        await this.#pause(this.#random() < hastyProbability ? hastyPauseMs : pauseMeanMs);
         if (this.#stopped) return;
         await this.#act();
       }
@@ -111,6 +115,7 @@ export class User {
     ];
     const action = pick(this.#random, ['new-content', ...weighted] as [ActionName, ...ActionName[]]);
     if (action === 'work' && !this.#write(id, seen)) return;
+    if (!isLasting(seen.phase) && action !== 'work') this.#options.world.meet('change-in-flight');
     this.#note(action, id);
     await this.#ask((client, count) => {
       switch (action) {
@@ -140,12 +145,12 @@ export class User {
 
   async #create(): Promise<void> {
     this.#count += 1;
-    const repository = pick(this.#random, ['plain', 'plain', 'image', 'lifecycle', 'broken', 'missing']);
+    const repository = pick(this.#random, repositoryNames);
     const url = `https://example.com/${repository}.git`;
     const key = `${this.#name}-${this.#count}`;
-    const request: MessageInitShape<typeof CreateEnvironmentRequestSchema> = {
-      spec: { content: { initializer: { specs: [{ spec: { case: 'contextUrl', value: { url } } }] } } },
-    };
+    const initializer = { specs: [{ spec: { case: 'contextUrl' as const, value: { url } } }] };
+    const request: MessageInitShape<typeof CreateEnvironmentRequestSchema> =
+      repository === '' ? {} : { spec: { content: { initializer } } };
     this.work.clear();
     await this.#ask(async (client) => {
       const headers = { 'atelier-idempotency-key': key };
@@ -179,9 +184,12 @@ export class User {
     this.#count += 1;
     const count = this.#count;
     for (;;) {
-      const present = client();
-      const answer = present === undefined ? undefined : call(present, count).then(() => 'done', outcomeOf);
-      const outcome = await Promise.race([answer ?? 'lost', sleep(world.clock, answerMs).then(() => 'lost')]);
+      const arrive = async (): Promise<string> => {
+        const present = client();
+        return present === undefined ? 'lost' : call(present, count).then(() => 'done', outcomeOf);
+      };
+      const answer = callOver(world, this.#random, arrive);
+      const outcome = await Promise.race([answer, sleep(world.clock, answerMs).then(() => 'lost')]);
       if (outcome !== 'lost') return;
       await sleep(world.clock, between(this.#random, 1, retryMs));
     }
@@ -199,6 +207,9 @@ function outcomeOf(error: unknown): string {
   return no.includes(code) ? 'refused' : 'lost';
 }
 
+/** What users ask for: nothing at all as well, and what is nowhere. */
+const repositoryNames = ['plain', 'plain', 'image', 'lifecycle', 'waits', 'broken', 'missing', ''] as const;
+
 /** The repositories of the world, by their URL; `missing` is nowhere. */
 export const repositories = {
   'https://example.com/plain.git': { 'README.md': 'Plain.' },
@@ -207,6 +218,10 @@ export const repositories = {
     '.devcontainer/devcontainer.json': '{"postCreateCommand": "make", "postStartCommand": "true"}',
     '.gitpod/automations.yaml':
       '{"services": {"db": {"name": "db", "commands": {"start": "db"}, "triggeredBy": ["postEnvironmentStart"]}}}',
+  },
+  'https://example.com/waits.git': {
+    '.devcontainer/devcontainer.json':
+      '{"onCreateCommand": "true", "postCreateCommand": "make", "waitFor": "postCreateCommand"}',
   },
   'https://example.com/broken.git': { '.devcontainer/devcontainer.json': '{"image": ' },
 };

@@ -14,14 +14,12 @@ export function faultyStore(store: Store, world: World, random: Random): Store {
   for (const name of [...writes, ...reads]) {
     const call = store[name].bind(store) as (...given: unknown[]) => Promise<unknown>;
     const method = async (...given: unknown[]): Promise<unknown> => {
-      if (chance(random, world.faults.storeError)) {
-        world.fault('store-error');
+      if (world.storeIsDown || world.strikes('store-error', random, world.faults.storeError)) {
         throw unavailable(name);
       }
       const answer = await call(...given);
       const isWrite = (writes as readonly string[]).includes(name);
-      if (isWrite && chance(random, world.faults.storeLostAnswer)) {
-        world.fault('store-lost-answer');
+      if (isWrite && world.strikes('store-lost-answer', random, world.faults.storeLostAnswer)) {
         throw unavailable(name);
       }
       return answer;
@@ -29,8 +27,4 @@ export function faultyStore(store: Store, world: World, random: Random): Store {
     Object.assign(faulty, { [name]: method });
   }
   return Object.assign(faulty, { subscribe: store.subscribe.bind(store), close: store.close.bind(store) });
-}
-
-function chance(random: Random, probability: number): boolean {
-  return probability > 0 && random() < probability;
 }

@@ -43,7 +43,8 @@ export class PlaneHost {
     const runner = create(RunnerSchema, {
       runnerId: this.runnerId,
       name: 'simulated',
-      kind: RunnerKind.LOCAL_CONFIGURATION,
+      // A local runner never holds back after a lease that ended; a remote one does.
+      kind: this.#world.seed % 2 === 0 ? RunnerKind.REMOTE : RunnerKind.LOCAL_CONFIGURATION,
       provider: RunnerProvider.LINUX_HOST,
       spec: { desiredPhase: RunnerPhase.ACTIVE },
       status: { phase: RunnerPhase.CREATED },
@@ -69,7 +70,7 @@ export class PlaneHost {
     const store = process.gate(faultyStore(openMemoryStore(world.database), world, random), latencyMs);
     const plane = createPlane({
       store,
-      clock: process.clock(),
+      clock: process.clock(() => world.clockErrorMs.plane),
       random,
       planeId: this.#planeId,
       signingKey: { privatePem: '', publicDer: new Uint8Array(32) },

@@ -10,6 +10,7 @@ import {
   type LedgerStorage,
   type RecordStorage,
   type Runner,
+  type RunnerOptions,
   type RunnerSettings,
 } from '@atelier/runner';
 import { SimulatedProcess } from '../world/process.ts';
@@ -41,39 +42,37 @@ export interface RunnerDefect {
   records?(records: RecordStorage, world: World): RecordStorage;
 }
 
+/** What a runner of a world is made of. */
+export interface RunnerHostOptions {
+  readonly world: World;
+  readonly runnerId: string;
+  readonly defect?: RunnerDefect | undefined;
+  readonly onOutcome: (outcome: PassOutcome) => void;
+  readonly onPlan: NonNullable<RunnerOptions['onPlan']>;
+}
+
 /** The runner of a world. */
 export class RunnerHost {
   /** The present run; undefined between a crash and the restart. */
   process: SimulatedProcess | undefined;
   runner: Runner | undefined;
-  readonly #world: World;
-  readonly #runnerId: string;
+  readonly #options: RunnerHostOptions;
   readonly #random: Random;
   readonly #logs = logStorage();
-  readonly #defect: RunnerDefect;
-  readonly #onOutcome: (outcome: PassOutcome) => void;
 
-  constructor(
-    world: World,
-    runnerId: string,
-    onOutcome: (outcome: PassOutcome) => void,
-    defect: RunnerDefect = {},
-  ) {
-    this.#world = world;
-    this.#runnerId = runnerId;
-    this.#random = world.random('runner');
-    this.#defect = defect;
-    this.#onOutcome = onOutcome;
+  constructor(options: RunnerHostOptions) {
+    this.#options = options;
+    this.#random = options.world.random('runner');
   }
 
   /** Starts the runner; it is started again a while after each crash. */
   start(): void {
-    const world = this.#world;
+    const { world, runnerId, defect = {}, onOutcome, onPlan } = this.#options;
     const process = new SimulatedProcess(world.clock);
     this.process = process;
     const { clock, machine, driverFaults: faults } = world;
     const raw = createSimulatedDriver({ clock, random: world.random('driver faults'), machine, faults });
-    const driver = this.#defect.driver?.(raw, world) ?? raw;
+    const driver = defect.driver?.(raw, world) ?? raw;
     process.onKill(() => {
       this.process = undefined;
       this.runner = undefined;
@@ -84,23 +83,24 @@ export class RunnerHost {
     const ledger = ledgerStorage(world.disk);
     const records = recordStorage(world.disk);
     const runner = createRunner({
-      clock: process.clock(),
+      clock: process.clock(() => world.clockErrorMs.runner),
       random: this.#random,
       driver: process.gate(driver, () => between(this.#random, 1, driverLatencyMsMax)),
-      ledger: process.gate(this.#defect.ledger?.(ledger, world) ?? ledger, () => 0),
-      records: process.gate(this.#defect.records?.(records, world) ?? records, () => 0),
+      ledger: process.gate(defect.ledger?.(ledger, world) ?? ledger, () => 0),
+      records: process.gate(defect.records?.(records, world) ?? records, () => 0),
       logs: process.gate(this.#logs, () => 0),
       localFolders: { look: async (path) => ({ kind: 'folder', path, subfolder: '' }) },
       dial: (requests, signal) => world.network.dial(process, requests, signal),
       sshKeys: noKeys,
       // Nobody seals anything here: a key of chance would make two runs of one seed differ.
-      identity: { runnerId: this.#runnerId, publicKey: new Uint8Array(32), unseal: (sealed) => sealed },
+      identity: { runnerId, publicKey: new Uint8Array(32), unseal: (sealed) => sealed },
       settings,
       capabilities: [],
       gatewayUrl: () => '',
       onOutcome: (outcome) => {
-        if (process.alive) this.#onOutcome(outcome);
+        if (process.alive) onOutcome(outcome);
       },
+      onPlan,
     });
     this.runner = runner;
     // A runner that cannot start ends, and whoever supervises it starts it again.

@@ -42,6 +42,22 @@ export function recordedIds(disk: SimulatedDisk): string[] {
   });
 }
 
+/** Ids of all environments in the ledger. */
+export function ledgerIds(disk: SimulatedDisk): string[] {
+  const document = JSON.parse(disk.peek(ledgerPath) ?? '{}') as LedgerDocument;
+  const environments = [...(document.desired?.environments ?? []), ...(document.unnamed?.environments ?? [])];
+  return environments.map(({ environment }) => environment.id);
+}
+
+interface LedgerDocument {
+  readonly desired?: LedgerPart;
+  readonly unnamed?: LedgerPart;
+}
+
+interface LedgerPart {
+  readonly environments?: ReadonlyArray<{ readonly environment: { readonly id: string } }>;
+}
+
 /** Logs that are measured and not kept: nothing that is decided depends on their text. */
 export function logStorage(): LogStorage {
   const lengths = new Map<string, Map<string, number>>();

@@ -11,25 +11,45 @@ interface Waiting {
 
 /** A clock whose timers fire in a fixed order. */
 export class SimulatedClock implements Clock {
-  #nowMs: number;
+  /** Runs on evenly, as timers see it. */
+  #awakeMs: number;
+  /** What the wall clock has gone on while the machine slept. */
+  #sleptMs = 0;
+  readonly #startMs: number;
   #order = 0;
   /** A heap by time, then order. */
   readonly #heap: Waiting[] = [];
 
   constructor(startMs: number) {
-    this.#nowMs = startMs;
+    this.#startMs = startMs;
+    this.#awakeMs = startMs;
   }
 
   /** Present time in milliseconds since the epoch. */
   nowMs(): number {
-    return this.#nowMs;
+    return this.#awakeMs + this.#sleptMs;
+  }
+
+  /** Time without that of sleep: it runs as timers do. */
+  awakeMs(): number {
+    return this.#awakeMs;
+  }
+
+  /** How long it has been awake since it was made. */
+  awakeForMs(): number {
+    return this.#awakeMs - this.#startMs;
+  }
+
+  /** The machine sleeps, as a laptop does: no timer moves, and afterwards it is later. */
+  sleep(ms: number): void {
+    this.#sleptMs += ms;
   }
 
   /** See {@link Clock.timer}. */
   timer(afterMs: number, fire: () => void): Timer {
     this.#order += 1;
     // Whole milliseconds, as the real clock has them.
-    const atMs = this.#nowMs + Math.ceil(Math.max(0, afterMs));
+    const atMs = this.#awakeMs + Math.ceil(Math.max(0, afterMs));
     const waiting: Waiting = { atMs, order: this.#order, fire };
     push(this.#heap, waiting);
     return {
@@ -40,8 +60,8 @@ export class SimulatedClock implements Clock {
   }
 
   /**
-   * Lets the world run until the given time, or until `stop` says so after any event. Between two timers all
-   * promises come to rest.
+   * Lets the world run until the given time awake, or until `stop` says so after any event. Between two timers
+   * all promises come to rest.
    */
   async runUntil(untilMs: number, stop: () => boolean = () => false): Promise<void> {
     for (;;) {
@@ -51,10 +71,10 @@ export class SimulatedClock implements Clock {
       if (next === undefined || next.atMs > untilMs) break;
       pop(this.#heap);
       if (next.fire === undefined) continue;
-      this.#nowMs = next.atMs;
+      this.#awakeMs = next.atMs;
       next.fire();
     }
-    this.#nowMs = Math.max(this.#nowMs, untilMs);
+    this.#awakeMs = Math.max(this.#awakeMs, untilMs);
   }
 }
 

@@ -16,8 +16,10 @@ export interface DiskOptions {
   readonly random: Random;
   /** Longest time that a write takes. */
   readonly writeMsMax: number;
-  errorProbability: () => number;
-  readonly onError: () => void;
+  /** Whether the next write fails. */
+  readonly fails: () => boolean;
+  /** For how long the next write waits beside its own time. */
+  readonly delayMs: () => number;
 }
 
 /** Documents by path. The disk outlives the processes that write to it. */
@@ -49,16 +51,14 @@ export class SimulatedDisk {
 
   /** Writes a document (takes it away when `text` is undefined); resolves when that is durable. */
   async write(path: string, text: string | undefined): Promise<void> {
-    const { clock, random, writeMsMax, errorProbability, onError } = this.#options;
-    const chance = errorProbability();
-    if (chance > 0 && random() < chance) {
-      onError();
+    const { clock, random, writeMsMax, fails, delayMs } = this.#options;
+    if (fails()) {
       throw new AtelierError('resource_exhausted', `${path} cannot be written: the simulated disk is full.`);
     }
     const pending: Pending = { path, text };
     this.#pending.push(pending);
     await new Promise<void>((resolve) => {
-      clock.timer(between(random, 0, writeMsMax), () => {
+      clock.timer(between(random, 0, writeMsMax) + delayMs(), () => {
         // A crash meanwhile has decided about it.
         if (!this.#pending.includes(pending)) return;
         this.#pending = this.#pending.filter((each) => each !== pending);

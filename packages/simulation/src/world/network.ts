@@ -1,6 +1,7 @@
 /**
  * The network between runner and plane: streams whose messages arrive in order, some time later, until the
  * connection breaks; then everything under way is lost and each end sees the break, or in a partition nothing.
+ * A partition can be of one direction only. What was under way in it arrives when it ends, or never.
  */
 import { AtelierError, type Clock, type Random } from '@atelier/api';
 import type { SimulatedProcess } from './process.ts';
@@ -12,10 +13,14 @@ export interface NetworkOptions {
   readonly random: Random;
   /** Longest time that a message is under way. */
   readonly latencyMsMax: number;
-  /** Chance that a message takes its connection with it. */
-  dropProbability: () => number;
-  readonly onDrop: () => void;
+  /** Whether the next message takes its connection with it. */
+  readonly drops: () => boolean;
+  /** Whether the next message arrives twice. */
+  readonly doubles: () => boolean;
 }
+
+/** From the one who dials to the one who listens, or back. */
+export type Direction = 'up' | 'down';
 
 /** The listening side of a protocol: gives the answers to the requests of one connection. */
 export type Serve<Request, Response> = (
@@ -25,8 +30,8 @@ export type Serve<Request, Response> = (
 
 /** A network with one listening place. */
 export class SimulatedNetwork<Request, Response> {
-  /** While true nothing arrives and nobody is told. */
-  partitioned = false;
+  /** Directions in which nothing arrives and nobody is told. */
+  readonly #cut = new Set<Direction>();
   readonly #options: NetworkOptions;
   readonly #connections = new Set<Connection>();
   #server: { readonly process: SimulatedProcess; readonly serve: Serve<Request, Response> } | undefined;
@@ -40,10 +45,26 @@ export class SimulatedNetwork<Request, Response> {
     this.#server = { process, serve };
   }
 
-  /** Ends the partition: connections that lasted through it are found to be broken. */
-  heal(): void {
-    this.partitioned = false;
-    for (const connection of this.#connections) connection.break();
+  /** Whether anything is cut. */
+  get partitioned(): boolean {
+    return this.#cut.size > 0;
+  }
+
+  /** Lets nothing through in these directions until `heal`. */
+  partition(directions: readonly Direction[]): void {
+    for (const direction of directions) this.#cut.add(direction);
+  }
+
+  /**
+   * Ends the partition. Connections that lasted through it are found to be broken, or, when nobody has given
+   * them up and `delivers` is said, get what was under way.
+   */
+  heal(delivers = false): void {
+    this.#cut.clear();
+    for (const connection of this.#connections) {
+      if (!delivers || connection.broken) connection.break();
+      else for (const arrive of connection.held.splice(0)) arrive();
+    }
   }
 
   /** Opens a connection for a process. Fails with `unavailable` where nobody answers. */
@@ -58,20 +79,23 @@ export class SimulatedNetwork<Request, Response> {
     this.#connections.add(connection);
     const end = (): void => {
       // In a partition the other end is not told: it finds out by its own deadline, or when the net heals.
-      if (this.partitioned) connection.halfBreak('server');
+      if (this.#cut.has('up')) connection.halfBreak('server');
       else connection.break();
     };
     signal.addEventListener('abort', end, { once: true });
     const forgets = [
       process.onKill(end),
-      server.process.onKill(() => (this.partitioned ? connection.halfBreak('client') : connection.break())),
+      server.process.onKill(() =>
+        this.#cut.has('down') ? connection.halfBreak('client') : connection.break(),
+      ),
     ];
     void connection.ended.then(() => this.#connections.delete(connection));
-    const upwards = this.#pipe(requests, connection, connection.client);
-    const responses = server.serve(this.#arriving(upwards, connection.server), connection.server.signal);
-    const downwards = this.#pipe(responses, connection, connection.server);
+    const upwards = this.#pipe(requests, connection, connection.client, 'up');
+    const arriving = this.#arriving(upwards, connection.server, server.process);
+    const responses = server.serve(arriving, connection.server.signal);
+    const downwards = this.#pipe(responses, connection, connection.server, 'down');
     try {
-      yield* this.#arriving(downwards, connection.client);
+      yield* this.#arriving(downwards, connection.client, process);
     } finally {
       signal.removeEventListener('abort', end);
       for (const forget of forgets) forget();
@@ -80,38 +104,54 @@ export class SimulatedNetwork<Request, Response> {
   }
 
   /** Takes messages from a source as they come and lets each arrive later. */
-  #pipe<Message>(source: AsyncIterable<Message>, connection: Connection, from: End): Queue<Message> {
-    const { clock, random, latencyMsMax, dropProbability, onDrop } = this.#options;
+  #pipe<Message>(
+    source: AsyncIterable<Message>,
+    connection: Connection,
+    from: End,
+    direction: Direction,
+  ): Queue<Message> {
+    const { clock, random, latencyMsMax, drops, doubles } = this.#options;
     const queue = new Queue<Message>();
     let earliestMs = 0;
+    const arrive = (push: () => void): void => {
+      if (connection.broken) return;
+      if (this.#cut.has(direction)) connection.held.push(push);
+      else push();
+    };
     const pump = async (): Promise<void> => {
       const iterator = source[Symbol.asyncIterator]();
       from.signal.addEventListener('abort', () => void iterator.return?.().catch(() => {}), { once: true });
       for (;;) {
         const next = await iterator.next();
         if (from.signal.aborted) return;
-        if (next.done === true) return queue.end();
-        const dropChance = dropProbability();
-        if (dropChance > 0 && random() < dropChance) {
-          onDrop();
-          return connection.break();
-        }
+        if (next.done === true) return arrive(() => queue.end());
+        if (drops()) return connection.break();
+        const times = doubles() ? 2 : 1;
         earliestMs = Math.max(earliestMs, clock.nowMs() + between(random, 1, latencyMsMax));
-        clock.timer(earliestMs - clock.nowMs(), () => {
-          if (!this.partitioned && !connection.broken) queue.push(next.value);
-        });
+        clock.timer(earliestMs - clock.nowMs(), () =>
+          arrive(() => {
+            for (let time = 0; time < times; time += 1) queue.push(next.value);
+          }),
+        );
       }
     };
     void pump().catch((error: unknown) => queue.fail(error));
     return queue;
   }
 
-  async *#arriving<Message>(queue: Queue<Message>, at: End): AsyncGenerator<Message> {
+  async *#arriving<Message>(
+    queue: Queue<Message>,
+    at: End,
+    process: SimulatedProcess,
+  ): AsyncGenerator<Message> {
     const abort = (): void => queue.fail(broken());
     at.signal.addEventListener('abort', abort, { once: true });
     if (at.signal.aborted) abort();
     try {
-      yield* queue.messages();
+      for await (const message of queue.messages()) {
+        if (process.paused) await process.running();
+        yield message;
+      }
     } finally {
       at.signal.removeEventListener('abort', abort);
     }
@@ -133,6 +173,8 @@ class Connection {
   readonly client: End = { signal: this.#client.signal };
   readonly server: End = { signal: this.#server.signal };
   readonly ended: Promise<void>;
+  /** Arrivals that a partition holds up. */
+  readonly held: Array<() => void> = [];
   #end: () => void = () => {};
 
   constructor() {

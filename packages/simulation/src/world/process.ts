@@ -3,7 +3,8 @@
  * here only; after the kill nothing passes them any more, in neither direction, so that what is left of the
  * code sees neither time nor answers and changes nothing.
  */
-import { sleep, type Clock } from '@atelier/api';
+import { sleep, type Clock, type Timer } from '@atelier/api';
+import type { SimulatedClock } from './clock.ts';
 
 /** When a process dies: at which of its next calls, and whether that call still has its effect. */
 export interface PlannedDeath {
@@ -14,11 +15,12 @@ export interface PlannedDeath {
 /** One run of a simulated process. */
 export class SimulatedProcess {
   #alive = true;
+  #pausedUntilMs = 0;
   #death: { callsLeft: number; readonly effect: boolean } | undefined;
-  readonly #clock: Clock;
+  readonly #clock: SimulatedClock;
   readonly #onKill = new Set<() => void>();
 
-  constructor(clock: Clock) {
+  constructor(clock: SimulatedClock) {
     this.#clock = clock;
   }
 
@@ -45,14 +47,42 @@ export class SimulatedProcess {
     return () => void this.#onKill.delete(done);
   }
 
-  /** The clock as this process sees it: its timers end with it. */
-  clock(): Clock {
+  /** Whether it was stopped and has not gone on yet. */
+  get paused(): boolean {
+    return this.#clock.awakeMs() < this.#pausedUntilMs;
+  }
+
+  /** Stops the process for a while: nothing reaches it and nothing that it does has an effect. */
+  pause(ms: number): void {
+    this.#pausedUntilMs = this.#clock.awakeMs() + ms;
+  }
+
+  /** Resolves when the process is not paused. */
+  async running(): Promise<void> {
+    while (this.paused) await sleep(this.#clock, this.#pausedUntilMs - this.#clock.awakeMs());
+  }
+
+  /** The clock as this process sees it, wrong by `errorMs`: its timers end with it, and wait while it is paused. */
+  clock(errorMs: () => number = () => 0): Clock {
     return {
-      nowMs: () => this.#clock.nowMs(),
-      timer: (afterMs, fire) =>
-        this.#clock.timer(afterMs, () => {
-          if (this.#alive) fire();
-        }),
+      nowMs: () => this.#clock.nowMs() + errorMs(),
+      timer: (afterMs, fire) => this.#timer(afterMs, fire),
+    };
+  }
+
+  #timer(afterMs: number, fire: () => void): Timer {
+    let cancelled = false;
+    const due = (): void => {
+      if (!this.#alive || cancelled) return;
+      if (this.paused) this.#clock.timer(this.#pausedUntilMs - this.#clock.awakeMs(), due);
+      else fire();
+    };
+    const timer = this.#clock.timer(afterMs, due);
+    return {
+      cancel() {
+        cancelled = true;
+        timer.cancel();
+      },
     };
   }
 
@@ -84,6 +114,7 @@ export class SimulatedProcess {
 
   async #call(effect: () => unknown, latencyMs: number): Promise<unknown> {
     if (latencyMs > 0) await sleep(this.#clock, latencyMs);
+    if (this.paused) await this.running();
     const dies = this.#dies();
     if (dies && this.#death?.effect !== true) this.kill();
     if (!this.#alive) return never;
@@ -91,6 +122,7 @@ export class SimulatedProcess {
     if (dies) this.kill();
     try {
       const value = await answer;
+      if (this.paused) await this.running();
       return this.#alive ? value : never;
     } catch (error) {
       if (this.#alive) throw error;

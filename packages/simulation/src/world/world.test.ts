@@ -37,6 +37,19 @@ describe('the simulated clock', () => {
   });
 });
 
+describe('a machine that sleeps', () => {
+  it('is later afterwards, and no timer has moved', async () => {
+    const clock = new SimulatedClock(0);
+    const fired: number[] = [];
+    clock.timer(100, () => fired.push(clock.nowMs()));
+    clock.sleep(5000);
+    await clock.runUntil(99);
+    expect([clock.nowMs(), clock.awakeMs(), fired]).toEqual([5099, 99, []]);
+    await clock.runUntil(100);
+    expect(fired).toEqual([5100]);
+  });
+});
+
 describe('seeded chance', () => {
   it('follows from seed and name alone, and is even', () => {
     const draw = (seed: number, name: string): number[] => {
@@ -68,6 +81,32 @@ describe('a simulated process', () => {
     expect(seen).toEqual(['first', 'answer']);
   });
 
+  it('that is paused has neither timers nor effects until it goes on', async () => {
+    const clock = new SimulatedClock(0);
+    const process = new SimulatedProcess(clock);
+    const seen: string[] = [];
+    const door = process.gate(
+      { knock: async (who: string) => seen.push(`${who}@${clock.nowMs()}`) },
+      () => 10,
+    );
+    process.clock().timer(50, () => seen.push(`timer@${clock.nowMs()}`));
+    void door.knock('first');
+    process.pause(1000);
+    await clock.runUntil(999);
+    expect(seen).toEqual([]);
+    await clock.runUntil(2000);
+    expect(seen.toSorted()).toEqual(['first@1000', 'timer@1000']);
+  });
+
+  it('whose clock is wrong sees another time and the same timers', async () => {
+    const clock = new SimulatedClock(0);
+    const own = new SimulatedProcess(clock).clock(() => 500);
+    const fired: number[] = [];
+    own.timer(10, () => fired.push(own.nowMs()));
+    await clock.runUntil(20);
+    expect(fired).toEqual([510]);
+  });
+
   it.each([
     { effect: true, left: ['one', 'two'] },
     { effect: false, left: ['one'] },
@@ -97,7 +136,7 @@ describe('the simulated disk', () => {
     for (let seed = 0; seed < 20; seed += 1) {
       const clock = new SimulatedClock(0);
       const options = { clock, random: seededRandom(seed, 'disk'), writeMsMax: 10 };
-      const disk = new SimulatedDisk({ ...options, errorProbability: () => 0, onError: () => {} });
+      const disk = new SimulatedDisk({ ...options, fails: () => false, delayMs: () => 0 });
       void disk.write('a', 'old');
       await clock.runUntil(100);
       void disk.write('a', 'new');
@@ -110,22 +149,22 @@ describe('the simulated disk', () => {
 
   it('says when it is full, with the old text kept', async () => {
     const options = { clock: new SimulatedClock(0), random: () => 0, writeMsMax: 0 };
-    const disk = new SimulatedDisk({ ...options, errorProbability: () => 1, onError: () => {} });
+    const disk = new SimulatedDisk({ ...options, fails: () => true, delayMs: () => 0 });
     await expect(disk.write('a', 'x')).rejects.toMatchObject({ code: 'resource_exhausted' });
     expect(await disk.read('a')).toBeUndefined();
   });
 });
 
 describe('the simulated network', () => {
-  const setUp = (drop = 0) => {
+  const setUp = (drop = 0, double = false) => {
     const clock = new SimulatedClock(0);
     const random = seededRandom(1, 'network');
     const network = new SimulatedNetwork<string, string>({
       clock,
       random,
       latencyMsMax: 50,
-      dropProbability: () => drop,
-      onDrop: () => {},
+      drops: () => drop > 0,
+      doubles: () => double,
     });
     const server = new SimulatedProcess(clock);
     const client = new SimulatedProcess(clock);
@@ -179,11 +218,32 @@ describe('the simulated network', () => {
     const outcome: string[] = [];
     void talk(2).catch((error: { code: string }) => outcome.push(error.code));
     await clock.runUntil(0);
-    network.partitioned = true;
+    network.partition(['up', 'down']);
     await clock.runUntil(60_000);
     expect([answers, heard, outcome]).toEqual([[], [], []]);
     network.heal();
     await clock.runUntil(60_001);
     expect(outcome).toEqual(['unavailable']);
+  });
+
+  it('cut upwards lets answers come, and what was held up arrives when it heals', async () => {
+    const { clock, network, talk, answers, heard } = setUp();
+    void talk(2).catch(() => {});
+    await clock.runUntil(0);
+    network.partition(['up']);
+    await clock.runUntil(60_000);
+    expect(heard).toEqual([]);
+    network.heal(true);
+    await clock.runUntil(61_000);
+    expect(answers).toEqual(['M0', 'M1']);
+    network.partition(['down']);
+    await expect(talk(1)).rejects.toMatchObject({ code: 'unavailable' });
+  });
+
+  it('may deliver a message twice', async () => {
+    const { clock, talk, heard } = setUp(0, true);
+    void talk(1);
+    await clock.runUntil(1000);
+    expect(heard).toEqual(['m0', 'm0']);
   });
 });

@@ -6,7 +6,14 @@ import type { SyncRequest, SyncResponse } from '@atelier/api/atelier/runner_link
 import { MemoryDatabase } from '../store/memory-database.ts';
 import { SimulatedClock } from './clock.ts';
 import { SimulatedDisk } from './disk.ts';
-import { calmWorld, faultKinds, type FaultKind, type WorldFaults } from './faults.ts';
+import {
+  calmWorld,
+  faultKinds,
+  situationKinds,
+  type FaultKind,
+  type SituationKind,
+  type WorldFaults,
+} from './faults.ts';
 import { SimulatedNetwork } from './network.ts';
 import { seededRandom } from './random.ts';
 
@@ -24,40 +31,65 @@ export class World {
   readonly network: SimulatedNetwork<SyncRequest, SyncResponse>;
   /** What goes wrong now; replaced when the world calms down. */
   faults: WorldFaults = calmWorld;
-  readonly counts = new Map<FaultKind, number>(faultKinds.map((kind) => [kind, 0]));
+  readonly counts = new Map<FaultKind | SituationKind, number>(
+    [...faultKinds, ...situationKinds].map((kind) => [kind, 0]),
+  );
+  /** While true the database answers nobody. */
+  storeIsDown = false;
+  /** While true no write of the runner's disk succeeds. */
+  diskIsFull = false;
+  /** How far the clocks of the processes are wrong. */
+  readonly clockErrorMs = { plane: 0, runner: 0 };
+  /** Every fault that struck, as `<kind>#<number of its kind>`. */
+  readonly struck: string[] = [];
+  readonly #drawn = new Map<FaultKind, number>();
+  readonly #permitted: ReadonlySet<string> | undefined;
   readonly #trace: Hash = createHash('sha256');
 
   readonly #tell: ((atMs: number, line: string) => void) | undefined;
 
-  /** `tell` hears of every line that the digest is made of, and of details between them. */
-  constructor(seed: number, tell?: (atMs: number, line: string) => void) {
+  /**
+   * `tell` hears of every line that the digest is made of, and of details between them. With `permitted` only
+   * those faults strike, named as in `struck`.
+   */
+  constructor(
+    seed: number,
+    tell?: (atMs: number, line: string) => void,
+    permitted?: ReadonlySet<string> | undefined,
+  ) {
     this.seed = seed;
     this.#tell = tell;
+    this.#permitted = permitted;
     const clock = this.clock;
     this.machine = new SimulatedMachine({ clock, random: this.random('machine') });
+    const diskRandom = this.random('disk');
     this.disk = new SimulatedDisk({
       clock,
-      random: this.random('disk'),
+      random: diskRandom,
       writeMsMax: 20,
-      errorProbability: () => this.faults.diskError,
-      onError: () => this.fault('disk-error'),
+      fails: () => this.diskIsFull || this.strikes('disk-error', diskRandom, this.faults.diskError),
+      delayMs: () =>
+        this.strikes('disk-slow', diskRandom, this.faults.diskSlow)
+          ? Math.ceil(diskRandom() * this.faults.diskSlowMs)
+          : 0,
     });
+    const networkRandom = this.random('network');
     this.network = new SimulatedNetwork({
       clock,
-      random: this.random('network'),
+      random: networkRandom,
       latencyMsMax: 100,
-      dropProbability: () => this.faults.connectionDrop,
-      onDrop: () => this.fault('connection-drop'),
+      drops: () => this.strikes('connection-drop', networkRandom, this.faults.connectionDrop),
+      doubles: () => this.strikes('message-duplicate', networkRandom, this.faults.messageDuplicate),
     });
-    this.driverFaults.onFault = (method, { kind, ...rest }) => {
-      this.detail(`driver ${method} ${kind}`);
-      if (kind === 'lost-answer') this.fault('driver-lost-answer');
-      else if (kind === 'delay') this.fault('driver-delay');
-      else
-        this.fault(
-          'code' in rest && rest.code === 'failed_precondition' ? 'driver-final-error' : 'driver-error',
-        );
-    };
+    this.driverFaults.onFault = (method, { kind }) => this.detail(`driver ${method} ${kind}`);
+  }
+
+  /** Nothing goes wrong any more, and what was broken is mended. */
+  calmDown(): void {
+    this.setFaults(calmWorld);
+    this.network.heal();
+    this.storeIsDown = false;
+    this.diskIsFull = false;
   }
 
   /** The stream of chance of one part of this world. */
@@ -68,9 +100,8 @@ export class World {
   /** Lets these faults happen from now on. */
   setFaults(faults: WorldFaults): void {
     this.faults = faults;
-    this.driverFaults.rules = driverRules(faults);
+    this.driverFaults.rules = this.#driverRules();
     const { behaviour } = this.machine;
-    const counted = (kind: FaultKind): void => this.fault(kind);
     Object.assign(behaviour, {
       linkDelayMs: 200,
       linkNeverProbability: faults.linkNever,
@@ -78,15 +109,12 @@ export class World {
       linkDropWithinMs: 20 * 60_000,
       deathProbability: faults.instanceDeath,
       deathWithinMs: faults.instanceDeathWithinMs,
-      onMisfortune: counted,
+      permits: (kind: FaultKind) => this.happens(kind),
       terminateMs: 500,
       shutdownMs: 1000,
       lifecycleMs: 5000,
-      lifecycleExitCode: (_: string, random: Random) => {
-        if (faults.lifecycleFailure === 0 || random() >= faults.lifecycleFailure) return 0;
-        this.fault('lifecycle-failure');
-        return 1;
-      },
+      lifecycleExitCode: (_: string, random: Random) =>
+        this.strikes('lifecycle-failure', random, faults.lifecycleFailure) ? 1 : 0,
       serviceReadyMs: 2000,
       serviceStopMs: 500,
       executionMs: 3000,
@@ -94,8 +122,24 @@ export class World {
     });
   }
 
-  /** Counts a fault. */
-  fault(kind: FaultKind): void {
+  /** Whether a fault of this chance strikes now; then it is counted. What cannot happen draws nothing. */
+  strikes(kind: FaultKind, random: Random, chance: number): boolean {
+    return chance > 0 && random() < chance && this.happens(kind);
+  }
+
+  /** Whether an accident that is due is permitted; then it is counted. */
+  happens(kind: FaultKind): boolean {
+    const number = (this.#drawn.get(kind) ?? 0) + 1;
+    this.#drawn.set(kind, number);
+    const name = `${kind}#${number}`;
+    if (this.#permitted?.has(name) === false) return false;
+    this.struck.push(name);
+    this.meet(kind);
+    return true;
+  }
+
+  /** Counts a fault or situation that was met. */
+  meet(kind: FaultKind | SituationKind): void {
     this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1);
     this.note(`fault ${kind}`);
   }
@@ -115,15 +159,19 @@ export class World {
   digest(): string {
     return this.#trace.copy().digest('hex').slice(0, 16);
   }
-}
 
-function driverRules(faults: WorldFaults): FaultRule[] {
-  const rule = (probability: number, fault: FaultRule['fault']): FaultRule[] =>
-    probability > 0 ? [{ methods: '*', fault, when: { probability } }] : [];
-  return [
-    ...rule(faults.driverError, { kind: 'error', code: 'unavailable' }),
-    ...rule(faults.driverFinalError, { kind: 'error', code: 'failed_precondition' }),
-    ...rule(faults.driverLostAnswer, { kind: 'lost-answer' }),
-    ...rule(faults.driverDelay, { kind: 'delay', delayMs: faults.driverDelayMs }),
-  ];
+  #driverRules(): FaultRule[] {
+    const { faults } = this;
+    const rule = (kind: FaultKind, chance: number, fault: FaultRule['fault']): FaultRule[] => {
+      const decide = (random: Random): boolean => this.strikes(kind, random, chance);
+      return chance > 0 ? [{ methods: '*', fault, when: { decide } }] : [];
+    };
+    return [
+      ...rule('driver-error', faults.driverError, { kind: 'error', code: 'unavailable' }),
+      ...rule('driver-final-error', faults.driverFinalError, { kind: 'error', code: 'failed_precondition' }),
+      ...rule('driver-lost-answer', faults.driverLostAnswer, { kind: 'lost-answer' }),
+      ...rule('driver-delay', faults.driverDelay, { kind: 'delay', delayMs: faults.driverDelayMs }),
+      ...rule('driver-duplicate', faults.driverDuplicate, { kind: 'duplicate' }),
+    ];
+  }
 }
