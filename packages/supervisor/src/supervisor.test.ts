@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { once } from 'node:events';
@@ -431,5 +431,19 @@ describe('shutdown', () => {
     await expect(late).rejects.toMatchObject({ code: Code.FailedPrecondition });
     expect(isAlive(Number(readFileSync(join(trial.folder, 'kind'), 'utf8')))).toBe(false);
     expect(readFileSync(join(trial.folder, 'asked'), 'utf8')).toBe('');
+  });
+
+  it('ends sooner when a second call has less patience, and not later when it has more', async () => {
+    const commands = { start: 'echo $$ > slow; exec sleep 1000', stop: 'touch asked; exec sleep 1000' };
+    const spec = { desiredPhase: ServicePhase.RUNNING, session: '1', commands };
+    const services = [{ id: 'slow', spec }];
+    await clients.supervisor.apply({ spec: specOf(trial.folder, { revision: 1n, services }) });
+    await statusWhen(clients, (status) => status.services[0]?.status?.phase === ServicePhase.RUNNING);
+    const patient = clients.supervisor.shutdown({ grace: { seconds: 3600n } });
+    await expect.poll(() => existsSync(join(trial.folder, 'asked'))).toBe(true);
+    const hasty = clients.supervisor.shutdown({ grace: { nanos: 1 } });
+    const late = clients.supervisor.shutdown({ grace: { seconds: 3600n } });
+    await Promise.all([patient, hasty, late]);
+    expect(isAlive(Number(readFileSync(join(trial.folder, 'slow'), 'utf8')))).toBe(false);
   });
 });

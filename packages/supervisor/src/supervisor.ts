@@ -1,6 +1,6 @@
 /** The supervisor: takes a spec, drives everything inside towards it, and says what it sees. */
 import { create } from '@bufbuild/protobuf';
-import { sleep } from '@atelier/api';
+import { sleep, type Timer } from '@atelier/api';
 import type { ListeningPort } from '@atelier/api/atelier/environment_detail';
 import {
   SupervisorSpecSchema,
@@ -50,6 +50,9 @@ export class Supervisor {
   #ports: readonly ListeningPort[] = [];
   #git: EnvironmentGitStatus | undefined;
   #ending: Promise<void> | undefined;
+  /** Aborted when a shutdown's patience is at its end. */
+  readonly #graceOver = new AbortController();
+  #grace: { readonly untilMs: number; readonly timer: Timer } | undefined;
 
   constructor(machine: Machine) {
     this.machine = machine;
@@ -144,10 +147,12 @@ export class Supervisor {
 
   /**
    * Ends everything: services by their rules, then SIGTERM, and SIGKILL ten seconds later or at the deadline.
-   * Returns when nothing but the supervisor is left. A second call waits for the first; nothing can be started any more.
+   * Returns when nothing but the supervisor is left; nothing can be started any more. A second call waits for the
+   * same end, which its grace can bring nearer and not put off.
    */
   shutdown(graceMs: number): Promise<void> {
-    this.#ending ??= this.#end(graceMs);
+    this.#endWithin(graceMs);
+    this.#ending ??= this.#end();
     return this.#ending;
   }
 
@@ -156,10 +161,17 @@ export class Supervisor {
     return this.#ending !== undefined;
   }
 
-  async #end(graceMs: number): Promise<void> {
+  #endWithin(graceMs: number): void {
     const { clock } = this.machine;
-    const deadline = new AbortController();
-    const timer = clock.timer(graceMs, () => deadline.abort());
+    const untilMs = clock.nowMs() + graceMs;
+    if (this.#grace !== undefined && this.#grace.untilMs <= untilMs) return;
+    this.#grace?.timer.cancel();
+    this.#grace = { untilMs, timer: clock.timer(graceMs, () => this.#graceOver.abort()) };
+  }
+
+  async #end(): Promise<void> {
+    const { clock } = this.machine;
+    const deadline = this.#graceOver;
     this.#observer.stop();
     this.processes.close();
     this.#lifecycle.stop('SIGTERM');
@@ -168,7 +180,7 @@ export class Supervisor {
     // The long grace is for services, which say how long they need; whatever else runs knows no more than a signal.
     const term = clock.timer(termGraceMs, () => deadline.abort());
     while (!deadline.signal.aborted && this.#isAnythingLeft()) await sleep(clock, endPollMs, deadline.signal);
-    timer.cancel();
+    this.#grace?.timer.cancel();
     term.cancel();
     this.#lifecycle.stop('SIGKILL');
     // What cannot be killed (it hangs in the kernel) must not keep the answer back for ever.

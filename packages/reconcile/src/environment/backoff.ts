@@ -60,8 +60,9 @@ export function readinessOf(situation: Situation, need: StepNeed, endless: boole
   return { kind: 'now', attempt, deadlineMs };
 }
 
-// A supervisor that was up has more patience than one that starts: what runs inside would end with it.
-function stepLimitMs({ deadlines, record }: Situation, need: StepNeed): number {
+// A supervisor that was up is waited for longer than one that starts: what runs inside would end with it.
+function stepLimitMs({ deadlines, desired, record }: Situation, need: StepNeed): number {
+  if (need.step === 'shutdown' && desired.phase === 'deleted') return deadlines.deletedShutdownMs;
   const wasUp = need.step === 'supervisor' && record.ready?.boot === need.session;
   return wasUp ? deadlines.linkLostMs : deadlines.steps[need.step];
 }

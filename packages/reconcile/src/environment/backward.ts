@@ -1,6 +1,7 @@
 /** The steps on the way back: to no instance, to stopped, to deleted. */
 import { readinessOf, type StepNeed } from './backoff.ts';
 import type { ReleaseTarget, StepAttempt, StepName } from './model.ts';
+import { deletionSession } from './sessions.ts';
 import type { Situation } from './situation.ts';
 
 const stepsBack: readonly StepName[] = ['shutdown', 'stop', 'release'];
@@ -20,7 +21,10 @@ export function wayBackToNoInstance(situation: Situation): StepNeed[] {
 function shutdownNeed(situation: Situation): StepNeed | undefined {
   const { main, supervisor } = situation.observed;
   if (main?.state !== 'running' || supervisor === undefined || supervisor.shutDown) return undefined;
-  const need: StepNeed = { step: 'shutdown', session: supervisor.boot };
+  // A deletion has less patience than the stop that it meets, so it asks again.
+  const isDeletion = situation.desired.phase === 'deleted';
+  const session = isDeletion ? deletionSession(supervisor.boot) : supervisor.boot;
+  const need: StepNeed = { step: 'shutdown', session };
   return readinessOf(situation, need, false).kind === 'exhausted' ? undefined : need;
 }
 

@@ -146,14 +146,19 @@ function lifecycleEnded(situation: Situation): RecordChange | undefined {
   if (supervisor?.lifecycle === 'failed') {
     return lifecycleFailed(situation, supervisor.lifecycleMessage ?? 'A life-cycle command failed.');
   }
-  const ownRoot = situation.record.rootSession === situation.desired.devcontainerSession;
-  return ownRoot ? { ...readyNow(situation), recovery: undefined } : readyNow(situation);
+  return rootIsOwn(situation) ? { ...readyNow(situation), recovery: undefined } : readyNow(situation);
 }
 
-function readyNow({ desired, record }: Situation): RecordChange {
+function rootIsOwn({ desired, record }: Situation): boolean {
+  return record.rootSession === desired.devcontainerSession;
+}
+
+function readyNow(situation: Situation): RecordChange {
+  const { desired, record } = situation;
   const { machineSession, contentSession, devcontainerSession } = desired;
   const boot = record.boot ?? '';
-  return { ready: { boot, machineSession, contentSession, devcontainerSession } };
+  const change: RecordChange = { ready: { boot, machineSession, contentSession, devcontainerSession } };
+  return rootIsOwn(situation) ? { ...change, soundGeneration: record.generation } : change;
 }
 
 // The instance stays up with the root layer that it has: its image is right, only a command failed.
@@ -178,8 +183,7 @@ function afterExhausted(situation: Situation, need: StepNeed, message: string): 
   const { devcontainerSession, machineSession } = situation.desired;
   if (need.step === 'lifecycle') return lifecycleFailed(situation, message);
   const recoverable = need.step === 'configuration' || need.step === 'image' || need.step === 'root';
-  const ownRoot = situation.record.rootSession === devcontainerSession;
-  if (recoverable && !isInRecovery(situation) && !ownRoot) {
+  if (recoverable && !isInRecovery(situation) && !rootIsOwn(situation)) {
     return { recovery: { session: devcontainerSession, message } };
   }
   return { failure: { machineSession, step: need.step, message } };

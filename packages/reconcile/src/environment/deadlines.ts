@@ -7,7 +7,7 @@ const minute = 60 * second;
 /**
  * The deadlines that hold unless a runner is configured otherwise, in milliseconds. The long ones are for
  * work that somebody else's network or code decides about; a shutdown has room for the two minutes that a
- * service may take to stop. The whole way to running has room for one long content, image and life cycle.
+ * service may take to stop, and that of a deletion for the few seconds that end a process cleanly. The whole way to running has room for one long content, image and life cycle.
  */
 export const defaultDeadlines: EnvironmentDeadlines = {
   steps: {
@@ -25,6 +25,7 @@ export const defaultDeadlines: EnvironmentDeadlines = {
     release: 10 * minute,
   },
   linkLostMs: 10 * minute,
+  deletedShutdownMs: 15 * second,
   startMs: 180 * minute,
   stopMs: 5 * minute,
   deleteMs: 20 * minute,

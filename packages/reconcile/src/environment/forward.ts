@@ -83,9 +83,10 @@ function instanceNeeds(situation: Situation): StepNeed[] {
   return needs;
 }
 
-// The old root layer is the way back of a rebuild, so it goes only when the new instance is fully up.
+// The old root layer is the way back of a rebuild: it goes when the new instance is fully up, and not in recovery.
 function leftoverNeeds({ observed, record }: Situation): StepNeed[] {
-  const others = (observed.disk?.generations ?? []).filter((each) => each !== record.generation);
+  const kept = [record.generation, record.soundGeneration];
+  const others = (observed.disk?.generations ?? []).filter((each) => !kept.includes(each));
   const release = others.map((generation): ReleaseTarget => ({ kind: 'generation', generation }));
   return release.length === 0
     ? []

@@ -93,6 +93,11 @@ export interface EnvironmentRecord {
   readonly rootSession?: string | undefined;
   /** The image that the root layer lies on. */
   readonly rootDigest?: string | undefined;
+  /**
+   * The last root layer of a dev container on which the environment was up. It stays while the environment is in
+   * recovery, since it holds what its user made outside of the workspace.
+   */
+  readonly soundGeneration?: number | undefined;
   /** Machine session of the present or last run. */
   readonly machineSession?: string | undefined;
   /**
@@ -189,6 +194,8 @@ export interface EnvironmentDeadlines {
   readonly steps: Readonly<Record<StepName, number>>;
   /** How long a supervisor that was up may be without a link before the environment counts as failed. */
   readonly linkLostMs: number;
+  /** How long a shutdown may take when the environment is deleted: there is nothing to save. */
+  readonly deletedShutdownMs: number;
   readonly startMs: number;
   readonly stopMs: number;
   readonly deleteMs: number;

@@ -36,14 +36,15 @@ const changesMax = 32;
  * attempt that failed began; a final failure ends it at once, and so does the fifth of a step that somebody
  * else's server decides about. Then
  * - configuration, image, root layer: recovery, the environment runs on the base image and its dev container
- *   is failed with the message, until the next rebuild;
+ *   is failed with the message, until the next rebuild; the root layer that a failed rebuild was to replace is
+ *   kept until then;
  * - life-cycle commands: the same, but on the root layer that it has, since that is sound;
  * - everything else, a wrong repository included, and the whole deadline: the environment fails: it goes to
  *   stopped with the message, and another machine session tries again. There is nothing to recover in.
  * While it is up, only the loss of its supervisor can fail it; the rest is tried for ever.
  *
- * Stopped and deleted: shutdown until its deadline, then stop, then release; the latter two for ever, the
- * overdue is in the reason. Nothing is released before the steps that were aborted have ended.
+ * Stopped and deleted: shutdown until its deadline, which is shorter for a deletion also when it meets a stop
+ * that goes on, then stop, then release; the latter two for ever, the overdue is in the reason. Nothing is released before the steps that were aborted have ended.
  */
 export function planEnvironment(
   desired: EnvironmentDesired,

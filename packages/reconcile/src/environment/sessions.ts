@@ -30,3 +30,8 @@ const recoveryPrefix = 'recovery:';
 export function recoverySession(devcontainerSession: string): string {
   return `${recoveryPrefix}${devcontainerSession}`;
 }
+
+/** The session of the shutdown step of a boot whose environment is deleted. */
+export function deletionSession(boot: string): string {
+  return `deletion:${boot}`;
+}
