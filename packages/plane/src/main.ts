@@ -59,7 +59,12 @@ async function start(
   let url = options.databaseUrl;
   if (url === undefined) {
     const folder = join(home, 'postgres');
-    const database = await startEmbeddedPostgres({ folder, clock: systemClock, cacheFolder: cacheFolder() });
+    const database = await startEmbeddedPostgres({
+      folder,
+      clock: systemClock,
+      cacheFolder: cacheFolder(),
+      report: (message) => writeLog(message),
+    });
     started.push(() => database.stop());
     url = database.url;
   }

@@ -85,6 +85,18 @@ describe('the embedded server', () => {
     expect((await start(kept)).pid).toBe(pid);
   });
 
+  it('that is killed is started again, and what was acknowledged is there', async () => {
+    const server = await start(kept);
+    const store = await openPostgresStore({ url: server.url, clock: systemClock });
+    const { id } = await makeEnvironment(store);
+    const killed = server.pid;
+    process.kill(killed, 'SIGKILL');
+    await expect.poll(() => server.pid, { timeout: 30_000 }).not.toBe(killed);
+    expect((await store.get('environment', id))?.id).toBe(id);
+    expect(serversOn(kept)).toHaveLength(1);
+    await store.close();
+  });
+
   it('is one, however many start it at once', async () => {
     const all = await Promise.all([start(), start(), start()]);
     expect(new Set(all.map(({ pid }) => pid)).size).toBe(1);
