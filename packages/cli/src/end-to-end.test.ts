@@ -152,10 +152,10 @@ describe('atelier', { timeout: 120_000 }, () => {
     const { code, stderr } = await atelier('ls');
     expect(code).toBe(0);
     expect(stderr).toContain(
-      'the daemon is of version 0.0.1, this is 0.1.0: restarting it, environments go on',
+      'the daemon is of version 0.0.1, this is 0.2.0: restarting it, environments go on',
     );
     expect(record().pid).not.toBe(before.pid);
-    expect((await atelier('version', '-o', 'json')).stdout).toContain('"daemonVersion": "0.1.0"');
+    expect((await atelier('version', '-o', 'json')).stdout).toContain('"daemonVersion": "0.2.0"');
   });
 
   it('refuses a second daemon process on the home with words', async () => {

@@ -30,6 +30,7 @@ export { findLeftovers } from './host/leftovers.ts';
 export { requireRoot } from './host/root.ts';
 export { hostInheritance, type Inheritance } from './host/inheritance.ts';
 export { openHome, type OciHome } from './home.ts';
+export { supervisorsInUse } from './instances/records.ts';
 
 /** What the driver is made of. */
 export interface OciDriverOptions {

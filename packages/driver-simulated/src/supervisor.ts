@@ -1,5 +1,5 @@
 /** The simulated supervisor: SupervisorService with the behaviour that the machine was configured with. */
-import { supervisorProtocolVersion, softwareVersion } from '@atelier/api';
+import { agreedVersion, softwareVersion, supervisorProtocolVersion } from '@atelier/api';
 import { StepPhase } from '@atelier/api/atelier/environment_detail';
 import {
   AutomationsFileStatusSchema,
@@ -62,8 +62,9 @@ export class SimulatedSupervisor {
   /** Serves the methods on a connection. */
   serve(router: ConnectRouter): void {
     router.service(SupervisorService, {
-      hello: () => ({
-        protocolVersion: supervisorProtocolVersion,
+      hello: ({ protocolVersion }) => ({
+        protocolVersion:
+          agreedVersion(supervisorProtocolVersion, protocolVersion) ?? supervisorProtocolVersion,
         softwareVersion,
         boot: this.#start.environment['ATELIER_BOOT'] ?? '',
         startedAt: timestampFromMs(this.#startedAtMs),

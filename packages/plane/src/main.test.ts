@@ -1,5 +1,6 @@
 import { chmod, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { runnerProtocolVersion } from '@atelier/api';
 import { systemClock } from '@atelier/api/system';
 import { makeOpenFolder, startEmbeddedTestServer, type TestServer } from '@atelier/store/testing';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -46,7 +47,10 @@ describe('a started plane', () => {
     const databaseUrl = (await server.createDatabase()).url;
     const first = await start({ databaseUrl });
     const told = await (await ask(first, 'atelier.v1.ResourceService/GetPlane')).json();
-    expect(told).toMatchObject({ softwareVersion: expect.stringMatching(/^\d/), protocolVersion: 1 });
+    expect(told).toMatchObject({
+      softwareVersion: expect.stringMatching(/^\d/),
+      protocolVersion: runnerProtocolVersion,
+    });
     await first.stop();
     const second = await start({ databaseUrl });
     expect(await (await ask(second, 'atelier.v1.ResourceService/GetPlane')).json()).toEqual(told);

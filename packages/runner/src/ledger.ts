@@ -2,7 +2,7 @@
  * The ledger: the whole desired set of this runner on its own disk, so that it goes on without the plane.
  * Rule: a change is on the disk before it is acted on and before it is acknowledged.
  */
-import { AtelierError } from '@atelier/api';
+import { AtelierError, softwareVersion } from '@atelier/api';
 import {
   DesiredChangeSchema,
   DesiredEnvironmentSchema,
@@ -30,6 +30,11 @@ export interface Ledger {
   readonly problem: string | undefined;
   /** Revision up to which the desired set is on the disk; 0 asks the plane for the whole set. */
   revision(): bigint;
+  /**
+   * The revision to go on from with the plane that was heard last; 0 when the set was handed over between other
+   * versions of runner and plane than these two, of which one may not have known all of its fields.
+   */
+  resumeRevision(): bigint;
   /** What the plane said when it was last heard: its id, lease and token key. Undefined before the first time. */
   welcome(): PlaneWelcome | undefined;
   get(environmentId: string): LedgerEntry | undefined;
@@ -44,6 +49,8 @@ export interface Ledger {
 interface LedgerState {
   welcome: PlaneWelcome | undefined;
   revision: bigint;
+  /** The versions of runner and plane that handed the whole set over; empty before. */
+  versions: string;
   entries: Map<string, LedgerEntry>;
 }
 
@@ -54,7 +61,7 @@ interface LedgerState {
  */
 export async function openLedger(storage: LedgerStorage, runnerId: string): Promise<Ledger> {
   const text = await storage.read();
-  let state: LedgerState = { welcome: undefined, revision: 0n, entries: new Map() };
+  let state: LedgerState = { welcome: undefined, revision: 0n, versions: '', entries: new Map() };
   let problem: string | undefined;
   if (text !== undefined) {
     try {
@@ -90,6 +97,7 @@ function ledgerOf(
   return {
     problem,
     revision: () => state.revision,
+    resumeRevision: () => (state.versions === versionsOf(state.welcome) ? state.revision : 0n),
     welcome: () => state.welcome,
     get: (environmentId) => state.entries.get(environmentId),
     ids: () => [...state.entries.keys()],
@@ -102,9 +110,14 @@ function ledgerOf(
       change<string[]>((before) => {
         if (!desired.whole && desired.revision <= before.revision) return [];
         const { entries, touched } = changedEntries(before.entries, desired);
-        return { next: { ...before, revision: desired.revision, entries }, answer: touched };
+        const versions = desired.whole ? versionsOf(before.welcome) : before.versions;
+        return { next: { ...before, revision: desired.revision, versions, entries }, answer: touched };
       }),
   };
+}
+
+function versionsOf(welcome: PlaneWelcome | undefined): string {
+  return `${softwareVersion} ${welcome?.softwareVersion ?? ''}`;
 }
 
 function requireSamePlane(before: PlaneWelcome | undefined, welcome: PlaneWelcome): void {
@@ -161,6 +174,7 @@ function encodeLedger(runnerId: string, state: LedgerState): string {
   const document = {
     version: ledgerVersion,
     runnerId,
+    versions: state.versions,
     welcome: state.welcome === undefined ? null : toJson(PlaneWelcomeSchema, state.welcome),
     desired: desired(false),
     unnamed: desired(true),
@@ -186,13 +200,16 @@ function decodeLedger(text: string, runnerId: string): LedgerState {
   }
   try {
     const welcome = document['welcome'];
-    const named = fromJson(DesiredChangeSchema, document['desired'] ?? {});
-    const unnamed = fromJson(DesiredChangeSchema, document['unnamed'] ?? {});
+    // A newer build may have written fields that this one does not know: it asks for the whole set anyway.
+    const leniently = { ignoreUnknownFields: true };
+    const named = fromJson(DesiredChangeSchema, document['desired'] ?? {}, leniently);
+    const unnamed = fromJson(DesiredChangeSchema, document['unnamed'] ?? {}, leniently);
     const entry = (isUnnamed: boolean) => (desired: DesiredEnvironment) =>
       [desired.environment?.id ?? '', { desired, unnamed: isUnnamed }] as const;
     return {
-      welcome: welcome ? fromJson(PlaneWelcomeSchema, welcome) : undefined,
+      welcome: welcome ? fromJson(PlaneWelcomeSchema, welcome, leniently) : undefined,
       revision: named.revision,
+      versions: String(document['versions'] ?? ''),
       entries: new Map([...named.environments.map(entry(false)), ...unnamed.environments.map(entry(true))]),
     };
   } catch (error) {

@@ -1,14 +1,20 @@
 /** Wiring: a runner on this machine's disk, a real driver, a gateway, and a plane to dial. */
 import { mkdir, realpath } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { sleep, toAtelierError } from '@atelier/api';
 import { RunnerCapability } from '@atelier/api/gitpod/runner';
 import type { Driver, DriverReport } from '@atelier/driver';
-import { createOciDriver, probeOciMachine, requireRoot } from '@atelier/driver-oci';
+import {
+  createOciDriver,
+  openHome,
+  probeOciMachine,
+  requireRoot,
+  supervisorsInUse,
+} from '@atelier/driver-oci';
 import { createSimulatedDriver } from '@atelier/driver-simulated';
 import { openEnvironmentGateway } from '@atelier/gateway';
 import { defaultDeadlines } from '@atelier/reconcile';
-import { buildSupervisorBundle } from '@atelier/supervisor/bundle';
+import { buildSupervisorBundle, keepBundles } from '@atelier/supervisor/bundle';
 import { machineFolders } from './content/local-folder.ts';
 import { keysIn } from './content/ssh-keys.ts';
 import { openIdentity } from './identity.ts';
@@ -67,7 +73,7 @@ export async function startRunner(options: RunnerProcessOptions): Promise<Runnin
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const plane = planeAt(options.planeUrl, options.tokenFile);
   const identity = await openIdentity(join(folder, 'identity.json'), () => askPatiently(plane));
-  const driver = await openDriver(options);
+  const { driver, collect } = await openDriver(options);
   let gatewayUrl = '';
   const runner = createRunner({
     clock: systemClock,
@@ -84,6 +90,7 @@ export async function startRunner(options: RunnerProcessOptions): Promise<Runnin
     capabilities: [RunnerCapability.DEFAULT_DEV_CONTAINER_IMAGE],
     gatewayUrl: () => gatewayUrl,
     report: (message) => writeLog(message),
+    collect,
     onOutcome({ key, outcome }) {
       if (outcome.kind === 'retry') {
         const { code, message } = toAtelierError(outcome.error);
@@ -135,10 +142,20 @@ export async function describeRunner(options: DriverOptions): Promise<RunnerDesc
   return { driverName: options.driverName, report, environmentIds: await records.list() };
 }
 
-async function openDriver({ home, driverName, inheritsHost }: DriverOptions): Promise<Driver> {
-  if (driverName === 'simulated') return simulated();
-  const supervisor = await buildSupervisorBundle(join(home, 'supervisor'));
-  return createOciDriver({ home, supervisor, clock: systemClock, inheritsHost });
+interface OpenedDriver {
+  readonly driver: Driver;
+  /** Takes away the supervisors of other versions that nothing runs on any more. */
+  readonly collect?: () => Promise<void>;
+}
+
+async function openDriver({ home, driverName, inheritsHost }: DriverOptions): Promise<OpenedDriver> {
+  if (driverName === 'simulated') return { driver: simulated() };
+  const bundles = join(home, 'supervisor');
+  const supervisor = await buildSupervisorBundle(bundles);
+  const driver = await createOciDriver({ home, supervisor, clock: systemClock, inheritsHost });
+  const opened = openHome(home);
+  const present = basename(supervisor.folder);
+  return { driver, collect: () => keepBundles(bundles, [present, ...supervisorsInUse(opened)]) };
 }
 
 function simulated(): Driver {

@@ -1,4 +1,4 @@
-import { toAtelierError } from '@atelier/api';
+import { runnerProtocolVersion, toAtelierError } from '@atelier/api';
 import { StepPhase } from '@atelier/api/atelier/environment_detail';
 import {
   EnvironmentPhase,
@@ -423,6 +423,35 @@ describe('while the plane is away', () => {
 });
 
 describe('what the plane says', () => {
+  it('a plane of version 1, which knows no other, is talked to in version 1', async () => {
+    const { world, open, wish, reaches } = makeWorld();
+    world.plane.onlyProtocolVersion = 1;
+    await world.start(open());
+    wish();
+    expect(await reaches(EnvironmentPhase.RUNNING), world.describe()).toBe(true);
+    expect(world.plane.hellos.map((hello) => hello.protocolVersion)).toEqual([runnerProtocolVersion, 1]);
+  });
+
+  it('a plane whose version changes is asked for the whole set, once', async () => {
+    const { world, open, wish, machine, reaches } = makeWorld();
+    await world.start(open());
+    wish();
+    await reaches(EnvironmentPhase.RUNNING);
+    const before = main(machine);
+    world.plane.goAway();
+    world.plane.softwareVersion = 'next';
+    world.plane.reachable = true;
+    const asked = () => world.plane.hellos.map((hello) => hello.acknowledgedRevision);
+    expect(
+      await world.until(() => asked().length === 3 && world.runner?.planeState().state === 'connected'),
+    ).toBe(true);
+    world.plane.goAway();
+    world.plane.reachable = true;
+    expect(await world.until(() => asked().length === 4)).toBe(true);
+    expect(asked()).toEqual([0n, 1n, 0n, 1n]);
+    expect(main(machine)).toEqual(before);
+  });
+
   it('another plane is refused with words, and what is here is left alone', async () => {
     const { world, open, wish, machine, reaches } = makeWorld();
     await world.start(open());

@@ -58,6 +58,8 @@ export interface RunnerOptions {
   readonly gatewayUrl: () => string;
   /** Told what a person who looks after the runner should know. */
   readonly report?: (message: string) => void;
+  /** Called at each look for left-overs: takes away what a driver does not list. */
+  readonly collect?: (() => Promise<void>) | undefined;
   /** Told after each pass, for logs and counters. */
   readonly onOutcome?: (outcome: PassOutcome) => void;
   /** Told of each plan before it is carried out. */
@@ -225,6 +227,7 @@ class RealRunner implements Runner {
     started.garbage = clock.timer(settings.garbageIntervalMs, () => {
       void collector
         .pass()
+        .then(() => this.options.collect?.())
         .catch((thrown: unknown) => this.report(toAtelierError(thrown).message))
         .finally(() => {
           if (!this.stopping.signal.aborted) this.collectLater(collector, started);

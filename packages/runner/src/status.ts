@@ -35,6 +35,7 @@ import { statusOf, type EnvironmentDesired, type EnvironmentPlan } from '@atelie
 import { clone, create } from '@bufbuild/protobuf';
 import { durationFromMs, timestampFromMs, timestampMs } from '@bufbuild/protobuf/wkt';
 import type { Observation } from './observation.ts';
+import { noteOnVersion } from './supervisor-client/other-version.ts';
 import type { StepTiming } from './running-steps.ts';
 
 /** What a status is made of beside the observation. */
@@ -89,9 +90,11 @@ function addMachine(status: EnvironmentStatus, { observation, supervisorWarning 
   const record = observation.observed.record;
   machine.timeout = record.idleStop?.reason ?? '';
   machine.failureMessage = record.failure?.message ?? '';
-  machine.warningMessage = supervisorWarning;
+  const { view } = observation;
+  const note = view === undefined ? '' : noteOnVersion(view.softwareVersion);
+  machine.warningMessage = [supervisorWarning, note].filter((text) => text !== '').join('\n');
   machine.versions = create(EnvironmentStatus_Machine_VersionsSchema, {
-    supervisorVersion: observation.view?.softwareVersion ?? '',
+    supervisorVersion: view?.softwareVersion ?? '',
   });
 }
 

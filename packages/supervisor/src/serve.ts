@@ -3,7 +3,7 @@ import { createServer, type ServerHttp2Session } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import type { ConnectRouter, Interceptor, ServiceImpl } from '@connectrpc/connect';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
-import { softwareVersion, supervisorProtocolVersion, toConnectError } from '@atelier/api';
+import { agreedVersion, softwareVersion, supervisorProtocolVersion, toConnectError } from '@atelier/api';
 import { PortService } from '@atelier/api/atelier/port';
 import { ProcessService } from '@atelier/api/atelier/process';
 import { SupervisorService } from '@atelier/api/atelier/supervisor';
@@ -73,8 +73,8 @@ function routes(supervisor: Supervisor, router: ConnectRouter): void {
 
 function supervisorService(supervisor: Supervisor): ServiceImpl<typeof SupervisorService> {
   return {
-    hello: () => ({
-      protocolVersion: supervisorProtocolVersion,
+    hello: ({ protocolVersion }) => ({
+      protocolVersion: agreedVersion(supervisorProtocolVersion, protocolVersion) ?? supervisorProtocolVersion,
       softwareVersion,
       boot: supervisor.machine.boot,
       startedAt: timestampOf(supervisor.startedAtMs),

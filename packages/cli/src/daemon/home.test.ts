@@ -16,7 +16,6 @@ import { prepareHome } from './prepare-home.ts';
 import { rotateLog } from './log-file.ts';
 import { lastOptions, readRecord, runningDaemon, writeRecord, type DaemonRecord } from './record.ts';
 import { processIdentity } from './processes.ts';
-import { compareVersions } from './start.ts';
 
 let folder: string;
 beforeEach(() => (folder = mkdtempSync(join(tmpdir(), 'atelier-home-'))));
@@ -152,15 +151,5 @@ describe('rotateLog', () => {
     expect(statSync(path).size).toBe(0);
     expect(readFileSync(`${path}.1`, 'utf8')).toBe('aaaaaaaaaab');
     truncateSync(path, 0);
-  });
-});
-
-describe('compareVersions', () => {
-  it.each([
-    ['0.1.0', '0.1.0', 0],
-    ['0.1.9', '0.1.10', -1],
-    ['1.0.0', '0.9.9', 1],
-  ])('%s against %s', (one, other, sign) => {
-    expect(Math.sign(compareVersions(one, other))).toBe(sign);
   });
 });

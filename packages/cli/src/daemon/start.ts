@@ -2,7 +2,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { AtelierError, sleep } from '@atelier/api';
+import { AtelierError, compareVersions, sleep } from '@atelier/api';
 import type { System } from '../system.ts';
 import type { Half, Home } from './home.ts';
 import type { DaemonMessage, DaemonOptions } from './message.ts';
@@ -157,14 +157,4 @@ const linesShown = 10;
 function lastLines(home: Home): string {
   const text = readFileSync(home.logFile, 'utf8').trimEnd();
   return ` The end of ${home.logFile}:\n${text.split('\n').slice(-linesShown).join('\n')}`;
-}
-
-/** Compares versions of three numbers: below 0 when the first is older. */
-export function compareVersions(one: string, other: string): number {
-  const [left, right] = [one, other].map((text) => text.split(/[.+-]/).slice(0, 3).map(Number));
-  for (const index of [0, 1, 2]) {
-    const difference = (left?.[index] ?? 0) - (right?.[index] ?? 0);
-    if (difference !== 0) return difference;
-  }
-  return 0;
 }

@@ -29,9 +29,9 @@ export function parseMountTable(text: string): MountEntry[] {
     });
 }
 
-/** The mounts of this process, oldest first. */
-export function readMountTable(): MountEntry[] {
-  return parseMountTable(readFileSync('/proc/self/mountinfo', 'utf8'));
+/** The mounts that a process sees, this one by default, oldest first. */
+export function readMountTable(process: number | 'self' = 'self'): MountEntry[] {
+  return parseMountTable(readFileSync(`/proc/${process}/mountinfo`, 'utf8'));
 }
 
 /** Mount points below a folder, newest first, so that they can be taken away in this order. */

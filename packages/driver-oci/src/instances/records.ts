@@ -3,12 +3,16 @@
  * read from the machine each time.
  */
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { AtelierError, parseInstanceName } from '@atelier/api';
 import type { InstanceEnd, InstanceStart } from '@atelier/driver';
 import { environmentIds, instancesFolder } from '../disks/folders.ts';
 import { namesIn, readJson, readText, unlessMissing } from '../host/files.ts';
+import { readMountTable } from '../host/mount-table.ts';
 import type { OciHome } from '../home.ts';
+
+/** Where an instance sees its supervisor. */
+export const supervisorInside = '/opt/atelier';
 
 /** A process as nothing else on this boot can be: its pid and the moment that it started. */
 export interface ProcessIdentity {
@@ -85,6 +89,19 @@ export function isInUse(home: OciHome, environmentId: string, generation?: numbe
   return bundleNames(home, environmentId)
     .flatMap((name) => readRecord(home, name) ?? [])
     .some((record) => isRunning(record) && (generation === undefined || liesOn(record, generation)));
+}
+
+/**
+ * Names of the supervisor folders that running instances see, whichever version of the driver started them: read
+ * from what the kernel has mounted there.
+ */
+export function supervisorsInUse(home: OciHome): string[] {
+  const names = allRecords(home)
+    .filter(isRunning)
+    .flatMap(({ process }) => unlessMissing(() => readMountTable(process.pid)) ?? [])
+    .filter(({ mountPoint }) => mountPoint === supervisorInside)
+    .map(({ root }) => basename(root));
+  return [...new Set(names)];
 }
 
 /** Whether there is anything of an instance of the environment, running or not. */

@@ -19,7 +19,7 @@ import type { Cgroups } from './cgroup.ts';
 import { crunStart } from './crun.ts';
 import { etcFiles } from './etc.ts';
 import { makeSocketFolder, socketFolderInside, socketInside, type Listeners } from './listen.ts';
-import { bundleFolder, currentBoot, type InstanceRecord } from './records.ts';
+import { bundleFolder, currentBoot, supervisorInside, type InstanceRecord } from './records.ts';
 
 /** The part of an attachment that an instance uses. */
 export interface AttachedNetwork {
@@ -153,7 +153,7 @@ function bindsOf(setting: InstanceSetting, { start, network }: StartPlan): Bind[
     ...ofPlace,
     ...inheritance.folders.map((each): Bind => ({ ...readOnly, ...each, kind: 'folder' })),
     ...asked,
-    { ...readOnly, source: supervisor.folder, target: '/opt/atelier', kind: 'folder' },
+    { ...readOnly, source: supervisor.folder, target: supervisorInside, kind: 'folder' },
     {
       source: makeSocketFolder(home, start.name),
       target: socketFolderInside,

@@ -1,3 +1,4 @@
+import { runnerProtocolVersion } from '@atelier/api';
 import { AutomationsFileSchema, ServicePhase } from '@atelier/api/gitpod/environment_automation';
 import {
   EnvironmentPhase,
@@ -99,6 +100,16 @@ describe('a runner that connects', () => {
       expect((await environment(id))?.status?.machine?.phase).toBe(MachinePhase.STARTING),
     );
   });
+
+  it.each([runnerProtocolVersion - 1, runnerProtocolVersion, runnerProtocolVersion + 1])(
+    'and speaks version %i of the protocol is welcomed in the lower version of both',
+    async (protocolVersion) => {
+      const runner = test.connect({ protocolVersion } as never);
+      await until(() => expect(runner.responses.length).toBeGreaterThan(0));
+      const lower = Math.min(protocolVersion, runnerProtocolVersion);
+      expect(runner.responses[0]?.message).toMatchObject({ value: { protocolVersion: lower } });
+    },
+  );
 
   it.each([
     [

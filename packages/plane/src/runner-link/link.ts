@@ -4,6 +4,7 @@
  */
 import {
   AtelierError,
+  agreedVersion,
   runnerProtocolVersion,
   softwareVersion,
   toAtelierError,
@@ -65,7 +66,7 @@ export function createRunnerLink(plane: PlaneContext, feed: ChangeFeed): RunnerL
     signal.addEventListener('abort', end);
     try {
       const epoch = await nextEpoch(plane, runner.id);
-      yield await welcome(plane, runner, epoch);
+      yield await welcome(plane, runner, hello.value, epoch);
       await writeConnected(plane, runner.id, hello.value);
       yield* serve(plane, feed, { runner, epoch, hello: hello.value, iterator, signal: controller.signal });
     } finally {
@@ -226,10 +227,10 @@ function refuseStranger(plane: PlaneContext, runner: Principal, hello: RunnerHel
       `runner ${runner.id} belongs to plane ${hello.planeId}, this is plane ${plane.planeId}; its environments are not known here`,
     );
   }
-  if (hello.protocolVersion !== runnerProtocolVersion) {
+  if (agreedVersion(runnerProtocolVersion, hello.protocolVersion) === undefined) {
     throw new AtelierError(
       'failed_precondition',
-      `the runner speaks protocol ${hello.protocolVersion}, this plane ${runnerProtocolVersion}; update the older one`,
+      `the runner ${hello.softwareVersion} speaks version ${hello.protocolVersion} of the runner protocol, this plane ${softwareVersion} version ${runnerProtocolVersion}: they may be one apart; update the older one`,
     );
   }
 }
@@ -244,11 +245,16 @@ async function nextEpoch(plane: PlaneContext, runnerId: string): Promise<bigint>
   return BigInt(row.value['epoch'] ?? 0);
 }
 
-async function welcome(plane: PlaneContext, runner: Principal, epoch: bigint): Promise<SyncResponse> {
+async function welcome(
+  plane: PlaneContext,
+  runner: Principal,
+  hello: RunnerHello,
+  epoch: bigint,
+): Promise<SyncResponse> {
   const row = await plane.store.get('runner', runner.id);
   if (!row) throw new AtelierError('not_found', `runner ${runner.id} was deleted`);
   const value = create(PlaneWelcomeSchema, {
-    protocolVersion: runnerProtocolVersion,
+    protocolVersion: Math.min(runnerProtocolVersion, hello.protocolVersion),
     softwareVersion,
     planeId: plane.planeId,
     leaseEpoch: epoch,

@@ -5,6 +5,7 @@
  */
 import {
   AtelierError,
+  agreedVersion,
   isId,
   runnerProtocolVersion,
   sleep,
@@ -19,6 +20,7 @@ import {
   SyncRequestSchema,
   type DesiredChange,
   type PlaneWelcome,
+  type RunnerHello,
   type SyncRequest,
   type SyncResponse,
 } from '@atelier/api/atelier/runner_link';
@@ -96,6 +98,8 @@ class RunningPlaneLink implements PlaneLink {
   private current: PlaneLinkState = { state: 'stopped', message: '', leaseUntilMs: 0 };
   private held = false;
   private failures = 0;
+  /** The version that hello speaks: a plane of version 1 refuses the one above, so a refusal changes it. */
+  private spokenVersion = runnerProtocolVersion;
   private running: Promise<void> = Promise.resolve();
 
   constructor(options: PlaneLinkOptions) {
@@ -129,6 +133,7 @@ class RunningPlaneLink implements PlaneLink {
       } catch (thrown) {
         const error = toAtelierError(thrown);
         const refused = ['failed_precondition', 'permission_denied', 'unauthenticated'].includes(error.code);
+        if (refused) this.spokenVersion = neighbourOf(this.spokenVersion);
         this.change({ state: refused ? 'refused' : 'connecting', message: error.message });
       }
       this.failures += 1;
@@ -150,13 +155,14 @@ class RunningPlaneLink implements PlaneLink {
     try {
       const hello = await this.hello();
       if (signal.aborted) return;
-      const connection = outbox.connection(hello, () => ledger.welcome()?.leaseEpoch ?? 0n, signal);
+      const first = create(SyncRequestSchema, { message: { case: 'hello', value: hello } });
+      const connection = outbox.connection(first, () => ledger.welcome()?.leaseEpoch ?? 0n, signal);
       timers.heard();
       let welcomed = false;
       for await (const response of dial(connection.requests, signal)) {
         timers.heard();
         if (!welcomed) {
-          await this.welcome(response);
+          await this.welcome(response, hello);
           welcomed = true;
           connection.open();
           timers.beat(connection);
@@ -171,24 +177,28 @@ class RunningPlaneLink implements PlaneLink {
     }
   }
 
-  private async hello(): Promise<SyncRequest> {
+  private async hello(): Promise<RunnerHello> {
     const { ledger, describe } = this.options;
-    const value = create(RunnerHelloSchema, {
+    return create(RunnerHelloSchema, {
       ...(await describe()),
-      protocolVersion: runnerProtocolVersion,
+      protocolVersion: this.spokenVersion,
       softwareVersion,
       planeId: ledger.welcome()?.planeId ?? '',
-      acknowledgedRevision: ledger.revision(),
+      acknowledgedRevision: ledger.resumeRevision(),
     });
-    return create(SyncRequestSchema, { message: { case: 'hello', value } });
   }
 
-  private async welcome(response: SyncResponse): Promise<void> {
+  private async welcome(response: SyncResponse, hello: RunnerHello): Promise<void> {
     const welcome = requireWelcome(response);
     const { ledger } = this.options;
     const before = ledger.welcome();
     const isOver = this.options.clock.nowMs() > this.current.leaseUntilMs;
     await ledger.welcomed(welcome);
+    this.spokenVersion = runnerProtocolVersion;
+    if (hello.acknowledgedRevision !== ledger.resumeRevision()) {
+      const message = `The management plane is of version ${welcome.softwareVersion} by now; dialling again for the whole set.`;
+      throw new AtelierError('unavailable', message);
+    }
     // Nobody else can be given what is on a local runner, nor anything before its lease has ended.
     this.held = isOver && !welcome.local && before !== undefined && before.leaseEpoch !== welcome.leaseEpoch;
     this.failures = 0;
@@ -265,15 +275,19 @@ class ConnectionTimers {
   }
 }
 
+function neighbourOf(version: number): number {
+  return version === runnerProtocolVersion ? runnerProtocolVersion - 1 : runnerProtocolVersion;
+}
+
 function requireWelcome(response: SyncResponse): PlaneWelcome {
   if (response.message.case !== 'welcome') {
     throw new AtelierError('internal', 'The management plane did not begin with a welcome; dialling again.');
   }
   const welcome = response.message.value;
-  if (welcome.protocolVersion !== runnerProtocolVersion) {
+  if (agreedVersion(runnerProtocolVersion, welcome.protocolVersion) === undefined) {
     throw new AtelierError(
       'failed_precondition',
-      `The management plane ${welcome.softwareVersion} speaks version ${welcome.protocolVersion} of the runner protocol and this runner ${softwareVersion} version ${runnerProtocolVersion}. Update the older of the two.`,
+      `The management plane ${welcome.softwareVersion} speaks version ${welcome.protocolVersion} of the runner protocol and this runner ${softwareVersion} version ${runnerProtocolVersion}: they may be one apart. Update the older of the two.`,
     );
   }
   if (!isId(welcome.planeId)) {

@@ -1,18 +1,22 @@
+import { softwareVersion, supervisorProtocolVersion, toAtelierError } from '@atelier/api';
 import { StepPhase } from '@atelier/api/atelier/environment_detail';
+import { ProcessService } from '@atelier/api/atelier/process';
 import {
   SupervisorService,
   SupervisorSpecSchema,
   SupervisorStatusSchema,
   WatchLogsResponseSchema,
 } from '@atelier/api/atelier/supervisor';
+import { EnvironmentOpsService } from '@atelier/api/supervisor/environment_ops';
 import type { InstanceDriver, SupervisorLink } from '@atelier/driver';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
-import { createRouterTransport, type ServiceImpl } from '@connectrpc/connect';
+import { createClient, createRouterTransport, type ServiceImpl } from '@connectrpc/connect';
 import { describe, expect, it } from 'vitest';
 import { logBasesOf } from '../log-bases.ts';
 import { createLogs } from '../logs.ts';
 import { ManualClock } from '@atelier/api/testing';
 import { MemoryDisk } from '../testing/memory-storage.ts';
+import { noteOnVersion } from './other-version.ts';
 import { SupervisorClient } from './supervisor-client.ts';
 
 const tick = async (): Promise<void> => {
@@ -124,6 +128,47 @@ describe('a supervisor that breaks the form', () => {
     expect(ended.aborted).toBe(false);
     while (silent.clock.step(60_000)) await tick();
     expect(ended.aborted).toBe(true);
+  });
+});
+
+describe('a supervisor of another version', () => {
+  it.each([supervisorProtocolVersion - 1, supervisorProtocolVersion + 1])(
+    'that answers with version %i of the protocol is taken',
+    async (protocolVersion) => {
+      const answer = { ...honest, hello: () => ({ ...hello(), protocolVersion }), watchStatus: forever };
+      const { client, dial } = makeClient(answer);
+      expect((await dial()).aborted).toBe(false);
+      expect(client.view()).toMatchObject({ boot: 'boot-1' });
+      expect(client.warning).toBe('');
+    },
+  );
+
+  it('that is older and does not know a call: the call is refused with what to do', async () => {
+    const older = {
+      ...honest,
+      hello: () => ({ ...hello(), softwareVersion: '0.0.1' }),
+      watchStatus: forever,
+    };
+    const { client, dial } = makeClient(older);
+    await dial();
+    const transport = client.view()?.transport;
+    if (!transport) expect.unreachable();
+    const calls = [
+      () => createClient(EnvironmentOpsService, transport).getGitStatus({}),
+      async () => {
+        for await (const _ of createClient(ProcessService, transport).run(forever()));
+      },
+    ];
+    for (const call of calls) {
+      const error = await call().catch(toAtelierError);
+      expect(error).toMatchObject({
+        code: 'failed_precondition',
+        message: expect.stringMatching(/\(0\.0\.1\) does not know .*Stop and start the environment/),
+      });
+    }
+    expect(noteOnVersion('0.0.1')).toContain('is older than the runner');
+    expect(noteOnVersion('99.0.0')).toContain('is of another version than the runner');
+    expect(noteOnVersion(softwareVersion)).toBe('');
   });
 });
 

@@ -4,6 +4,7 @@
  */
 import {
   AtelierError,
+  agreedVersion,
   softwareVersion,
   supervisorProtocolVersion,
   toAtelierError,
@@ -22,6 +23,7 @@ import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import { createClient, type Client, type Transport } from '@connectrpc/connect';
 import { isLogName, type Logs } from '../logs.ts';
 import { boundedHello, boundedStatus, broken, cutText } from './bounds.ts';
+import { sayingWhatIsMissing } from './other-version.ts';
 
 /** What is known of a supervisor while its link is up. */
 export interface SupervisorView {
@@ -214,7 +216,7 @@ class Session {
   boot = '';
   softwareVersion = '';
   status: SupervisorStatus | undefined;
-  readonly transport: Transport;
+  transport: Transport;
   readonly client: Client<typeof SupervisorService>;
   readonly signal: AbortSignal;
   private readonly link: SupervisorLink;
@@ -233,14 +235,15 @@ class Session {
     const request = { protocolVersion: supervisorProtocolVersion };
     const hello = boundedHello(await this.client.hello(request, { signal: this.signal }));
     this.silence.cancel();
-    if (hello.protocolVersion !== supervisorProtocolVersion) {
+    if (agreedVersion(supervisorProtocolVersion, hello.protocolVersion) === undefined) {
       throw new AtelierError(
         'failed_precondition',
-        `The supervisor ${hello.softwareVersion} speaks version ${hello.protocolVersion} of its protocol and this runner ${softwareVersion} version ${supervisorProtocolVersion}. Stop and start the environment to give it the present one.`,
+        `The supervisor ${hello.softwareVersion} speaks version ${hello.protocolVersion} of its protocol and this runner ${softwareVersion} version ${supervisorProtocolVersion}: they may be one apart. Stop and start the environment to give it the present one.`,
       );
     }
     this.boot = hello.boot;
     this.softwareVersion = hello.softwareVersion;
+    this.transport = sayingWhatIsMissing(this.link.transport, hello.softwareVersion);
   }
 
   end(): void {

@@ -19,6 +19,9 @@ export class TestPlane {
   planeId = '0190aaaa-0000-7000-8000-000000000001';
   leaseEpoch = 1n;
   local = true;
+  softwareVersion = 'test';
+  /** The one version of the protocol that it takes; undefined for the rule. */
+  onlyProtocolVersion: number | undefined;
   /** While false, dialling fails. */
   reachable = true;
   /** Whether the plane says heartbeats and desired state after its welcome. */
@@ -95,8 +98,10 @@ export class TestPlane {
       queue.push(response);
       wake();
     };
+    let refusal: unknown;
     void this.listen(requests, { send, end }).catch((error: unknown) => {
-      this.errors.push(error);
+      if (error instanceof AtelierError && error.code === 'failed_precondition') refusal = error;
+      else this.errors.push(error);
       end();
     });
     while (!ended.signal.aborted) {
@@ -104,6 +109,7 @@ export class TestPlane {
       if (next !== undefined) yield next;
       else await new Promise<void>((resolve) => (wake = resolve));
     }
+    if (refusal !== undefined) throw refusal;
   }
 
   private async listen(
@@ -128,14 +134,16 @@ export class TestPlane {
     connection: { send: (response: SyncResponse) => void; end: () => void },
   ): void {
     this.hellos.push(hello);
+    if (this.onlyProtocolVersion !== undefined && hello.protocolVersion !== this.onlyProtocolVersion)
+      throw new AtelierError('failed_precondition', 'Update the older of the two.');
     this.connection = connection;
     connection.send(
       create(SyncResponseSchema, {
         message: {
           case: 'welcome',
           value: {
-            protocolVersion: runnerProtocolVersion,
-            softwareVersion: 'test',
+            protocolVersion: this.onlyProtocolVersion ?? runnerProtocolVersion,
+            softwareVersion: this.softwareVersion,
             planeId: this.planeId,
             leaseEpoch: this.leaseEpoch,
             lease: durationFromMs(60_000),

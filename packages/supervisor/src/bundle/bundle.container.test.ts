@@ -14,6 +14,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { supervisorProtocolVersion } from '@atelier/api';
 import type { ProcessExited } from '@atelier/api/atelier/process';
 import { clientsOf, specOf, transportOver, type TrialClients } from '../trial.ts';
 import { buildSupervisorBundle, type SupervisorBundle } from './index.ts';
@@ -164,7 +165,10 @@ describe.skipIf(missing.length > 0)('the bundle as PID 1', () => {
   for (const [name, build] of Object.entries(images)) {
     it(`serves processes, terminals and files in an image ${name}`, async () => {
       const { clients } = await enter(build);
-      expect(await clients.supervisor.hello({})).toMatchObject({ boot: 'boot-1', protocolVersion: 1 });
+      expect(await clients.supervisor.hello({})).toMatchObject({
+        boot: 'boot-1',
+        protocolVersion: supervisorProtocolVersion,
+      });
       await clients.supervisor.apply({
         spec: specOf('/workspace', { revision: 1n, user: 'maker', git: true }),
       });

@@ -11,6 +11,7 @@ import {
   mkdir,
   mkdtemp,
   readFile,
+  readdir,
   rename,
   rm,
   stat,
@@ -27,6 +28,9 @@ import { bundleScript } from './script.ts';
 const target = '/opt/atelier';
 /** Written beside the bundles: what the newest was made of, so that an unchanged one is found in no time. */
 const recordName = 'inputs.json';
+const contentNamePattern = /^[0-9a-f]{32}$/;
+/** Of a bundle that is being taken away. */
+const goingPrefix = '.going-';
 
 /** A bundle on this machine's disk. */
 export interface SupervisorBundle {
@@ -76,6 +80,23 @@ export async function buildSupervisorBundle(targetParentFolder: string): Promise
   await rename(join(temporary, recordName), recordPath);
   await rm(temporary, { recursive: true });
   return bundleOf(targetParentFolder, record);
+}
+
+/**
+ * Takes away the bundles below `targetParentFolder` that are not among `names`: those of earlier versions that
+ * nothing runs on any more.
+ */
+export async function keepBundles(targetParentFolder: string, names: readonly string[]): Promise<void> {
+  for (const name of await readdir(targetParentFolder)) {
+    const isBundle = contentNamePattern.test(name) && !names.includes(name);
+    const going = join(targetParentFolder, `${goingPrefix}${name}`);
+    // Under another name first: half a bundle under its own would be taken for a whole one.
+    if (isBundle) await rename(join(targetParentFolder, name), going);
+    if (isBundle) await rm(going, { recursive: true, force: true });
+    else if (name.startsWith(goingPrefix)) {
+      await rm(join(targetParentFolder, name), { recursive: true, force: true });
+    }
+  }
 }
 
 function bundleOf(parent: string, { folder, loader }: Recorded): SupervisorBundle {
