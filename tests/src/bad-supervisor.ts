@@ -1,4 +1,5 @@
 /** What poses as the supervisor from inside: the rows of `bad-input.container.test.ts` about its protocol. */
+import { supervisorProtocolVersion } from '@atelier/api';
 
 const disconnected = (why: string): string =>
   `The supervisor was disconnected because ${why}. Something inside the environment has replaced or changed it; restart the environment.`;
@@ -43,7 +44,7 @@ import { writeFileSync } from 'node:fs';
 const [, , mode] = process.argv;
 const supervisorPid = 2;
 const text = (tag, value) => Buffer.concat([Buffer.from([tag, value.length]), Buffer.from(value)]);
-const hello = Buffer.concat([Buffer.from([8, 1]), text(0x1a, 'boot-1')]);
+const hello = Buffer.concat([Buffer.from([8, ${supervisorProtocolVersion}]), text(0x1a, 'boot-1')]);
 const envelope = (length, data) => {
   const head = Buffer.alloc(5);
   head.writeUInt32BE(length, 1);

@@ -39,7 +39,7 @@ export const supervisorProtocolLog: readonly ProtocolVersion[] = [
     version: 2,
     date: '2026-11-25',
     change:
-      'The supervisor answers a hello in the lower of both versions. One of version 1 answers 1 whatever it is asked, and a runner of version 1 takes no other answer.',
+      'The supervisor answers a hello in the lower of both versions; one of version 1 answers 1 whatever it is asked, and a runner of version 1 takes no other answer. Activity is a list of entries with kind, name and time, which version 1 does not have.',
   },
 ];
 

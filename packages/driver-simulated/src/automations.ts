@@ -1,5 +1,10 @@
 /** Services and executions of a simulated supervisor: what is desired becomes so after the configured times. */
 import {
+  ActivityEntrySchema,
+  ActivityKind,
+  type ActivityEntry,
+} from '@atelier/api/atelier/environment_detail';
+import {
   ExecutionReportSchema,
   ServiceReportSchema,
   type ExecutionReport,
@@ -60,9 +65,11 @@ export class SimulatedAutomations {
     );
   }
 
-  /** How many executions have not ended. */
-  runningExecutions(): number {
-    return [...this.#executions.values()].filter(({ phase }) => phase === TaskExecutionPhase.RUNNING).length;
+  /** Executions that have not ended. */
+  work(): ActivityEntry[] {
+    return [...this.#executions]
+      .filter(([, { phase }]) => phase === TaskExecutionPhase.RUNNING)
+      .map(([name]) => create(ActivityEntrySchema, { kind: ActivityKind.TASK, name }));
   }
 
   /** Ends everything, for the shutdown. */

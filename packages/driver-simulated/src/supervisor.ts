@@ -91,10 +91,7 @@ export class SimulatedSupervisor {
       automationsFile: this.#automationsFile(),
       services: this.#automations.services(),
       executions: this.#automations.executions(),
-      activity: {
-        lastInputAt: timestampFromMs(this.#startedAtMs),
-        runningExecutions: this.#automations.runningExecutions(),
-      },
+      activity: { entries: this.#automations.work() },
     });
   }
 

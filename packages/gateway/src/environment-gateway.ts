@@ -33,6 +33,8 @@ export interface EnvironmentGateway {
 }
 
 const messageBytesMax = 16 * 1024 * 1024;
+/** Methods that only look: a page that asks again and again is nobody at work. */
+const looks = new Set(['GetGitStatus', 'ListCapabilities', 'ListProcesses', 'ListTerminals']);
 const environmentKey = createContextKey('', { description: 'id of the environment that the call is for' });
 const logKey = createContextKey<string | undefined>(undefined, {
   description: 'name of the log that is read',
@@ -50,7 +52,7 @@ export async function openEnvironmentGateway(
           const environmentId = context.values.get(environmentKey);
           const transport = access.transport(environmentId);
           if (!transport) throw noSupervisor(environmentId);
-          access.markActive(environmentId);
+          if (!looks.has(context.method.name)) access.markActive(environmentId);
           return transport;
         });
       }

@@ -23,7 +23,7 @@ import {
 import { create } from '@bufbuild/protobuf';
 import { contentSource } from './content/source.ts';
 import { EnvironmentMemory, isLocalRunner, type RunnerParts } from './environment.ts';
-import { lookForIdleness } from './idleness.ts';
+import { lookForIdleness, nothingToSee } from './idleness.ts';
 import { lifecycleDoneOf } from './inside.ts';
 import { machineLists, observe, type MachineLists } from './observation.ts';
 import type { Outbox } from './plane-link/outbox.ts';
@@ -51,7 +51,7 @@ export type OnPlan = (
 ) => void;
 
 /** What one pass found and decided. */
-type PassFacts = Pick<StatusFacts, 'desired' | 'wish' | 'plan' | 'observation' | 'stillOn'>;
+type PassFacts = Pick<StatusFacts, 'desired' | 'wish' | 'plan' | 'observation' | 'idleLook'>;
 
 /** The environments of a runner, each with its memory. */
 export class EnvironmentPasses {
@@ -115,7 +115,7 @@ export class EnvironmentPasses {
     const plan = planEnvironment(wish, observation.observed, parts.settings.deadlines, nowMs);
     this.options.onPlan(wish, observation.observed, plan, nowMs);
     if (plan.machine === 'deleted' && plan.settled) {
-      return this.gone({ desired, wish, plan, observation, stillOn: [] }, memory);
+      return this.gone({ desired, wish, plan, observation, idleLook: nothingToSee }, memory);
     }
     const planned = applyChange(folded.record, plan.recordChange);
     const look = lookForIdleness(desired, memory, observation, plan, planned, nowMs);
@@ -129,7 +129,7 @@ export class EnvironmentPasses {
     await this.write(environmentId, stored, record, memory);
     folded.written();
     if (!holds()) this.carryOut(desired, record, plan, memory);
-    this.publish({ desired, wish, plan, observation, stillOn: look.stillOn }, memory);
+    this.publish({ desired, wish, plan, observation, idleLook: look }, memory);
     return outcomeOf(plan, look.againInMs, nowMs);
   }
 

@@ -4,6 +4,7 @@ import type { DesiredEnvironment } from '@atelier/api/atelier/runner_link';
 import type { EnvironmentPhase } from '@atelier/api/gitpod/environment';
 import type { Driver, ImageConfiguration, InstanceLimits, NetworkPolicy } from '@atelier/driver';
 import type { EnvironmentDeadlines, EnvironmentRecord } from '@atelier/reconcile';
+import { CpuWatch } from './cpu-watch.ts';
 import { emptyConfiguration, readConfiguration, type ReadConfiguration } from './configuration.ts';
 import type { FoundConfiguration } from './content/configuration-file.ts';
 import type { LocalFolders } from './content/local-folder.ts';
@@ -59,8 +60,12 @@ export class EnvironmentMemory {
   phase: { readonly name: EnvironmentPhase; readonly sinceMs: number } | undefined;
   /** Since when this process knows the environment to be up. */
   upSinceMs: number | undefined;
-  /** When work that has no time of its own was last seen inside. */
-  workSeenAtMs: number | undefined;
+  /** Work that has no time of its own: whether the last look saw some, and when it was last seen. */
+  work: { readonly goesOn: boolean; readonly seenAtMs: number | undefined } = {
+    goesOn: false,
+    seenAtMs: undefined,
+  };
+  readonly cpu = new CpuWatch();
   private readonly parts: RunnerParts;
   private waiters = new Set<() => void>();
 

@@ -1,7 +1,13 @@
 /** Whether an environment is idle: the facts that the supervisor and the ways in give, put to the plan. */
+import {
+  ActivityEntrySchema,
+  ActivityKind,
+  type ActivityEntry,
+} from '@atelier/api/atelier/environment_detail';
 import { planTimeout, type EnvironmentPlan, type EnvironmentRecord } from '@atelier/reconcile';
 import type { DesiredEnvironment } from '@atelier/api/atelier/runner_link';
-import { durationMs, timestampMs } from '@bufbuild/protobuf/wkt';
+import { create } from '@bufbuild/protobuf';
+import { durationMs, timestampFromMs } from '@bufbuild/protobuf/wkt';
 import type { EnvironmentMemory } from './environment.ts';
 import type { Observation } from './observation.ts';
 
@@ -10,14 +16,25 @@ export interface IdleLook {
   /** The decision to stop the environment, undefined while it stays on. */
   readonly idleStop: EnvironmentRecord['idleStop'];
   /** Why it is on. */
-  readonly stillOn: readonly string[];
+  readonly activeBecause: readonly ActivityEntry[];
+  /** When it is stopped if nothing more happens; undefined when that is not known. */
+  readonly idleStopAtMs: number | undefined;
   /** When to look again, undefined when it need not be looked at. */
   readonly againInMs: number | undefined;
 }
 
-const nothingToSee: IdleLook = { idleStop: undefined, stillOn: [], againInMs: undefined };
-// Activity that is not reported as a change, such as a mark, is seen by then.
+/** The look at an environment that is not up. */
+export const nothingToSee: IdleLook = {
+  idleStop: undefined,
+  activeBecause: [],
+  idleStopAtMs: undefined,
+  againInMs: undefined,
+};
+// What nobody reports as a change, such as use of the CPU and limits that were reached, is seen by then.
 const lookMs = 60_000;
+
+/** The sources of activity signals that a runner gives itself; see `status.ts`. */
+export const ownSignalSources = { inside: 'environment', client: 'client' } as const;
 
 /**
  * Looks at an environment that is up; any other is not idle. Without a link nobody knows what goes on inside,
@@ -31,36 +48,60 @@ export function lookForIdleness(
   record: EnvironmentRecord,
   nowMs: number,
 ): IdleLook {
+  const { main } = observation.observed;
   const isUp = plan.machine === 'running' && record.ready?.boot === record.boot && record.boot !== undefined;
   if (!isUp) {
     memory.upSinceMs = undefined;
     return nothingToSee;
   }
   memory.upSinceMs ??= nowMs;
-  const activity = observation.view?.status?.activity;
-  if (activity === undefined) return { ...nothingToSee, againInMs: lookMs };
+  const { usage } = observation;
+  if (main !== undefined && usage !== undefined) memory.cpu.look(main.name, usage.cpuUsageMs, nowMs);
+  const inside = activityInside(observation);
+  if (inside === undefined) return { ...nothingToSee, againInMs: lookMs };
   const disconnected = desired.environment?.spec?.timeout?.disconnected;
-  const input = activity.lastInputAt;
   const answer = planTimeout({
     timeoutMs: disconnected === undefined ? 0 : durationMs(disconnected),
-    activity: {
-      // A clock inside that runs ahead must not hold the environment up for ever.
-      lastInputAtMs: input === undefined ? undefined : Math.min(nowMs, timestampMs(input)),
-      lastMarkedAtMs: memory.lastActiveMs === 0 ? undefined : memory.lastActiveMs,
-      runningTasks: activity.runningTasks,
-      runningExecutions: activity.runningExecutions,
-      keepAlive: activity.keepAlive,
-    },
+    activity: [...inside, ...seenOutside(desired, memory)],
     startedAtMs: memory.upSinceMs,
-    workSeenAtMs: memory.workSeenAtMs,
+    // Its end came some time after the last look, so it counts from now.
+    workSeenAtMs: memory.work.goesOn ? nowMs : memory.work.seenAtMs,
     nowMs,
   });
   if (answer.idle) {
     const { sinceMs, reason } = answer;
-    return { idleStop: { sinceMs, reason }, stillOn: [], againInMs: 0 };
+    return { ...nothingToSee, idleStop: { sinceMs, reason }, againInMs: 0 };
   }
-  memory.workSeenAtMs = answer.workSeenAtMs;
-  const { checkAgainAtMs, stillOn } = answer;
-  const againInMs = checkAgainAtMs === undefined ? undefined : Math.max(1, checkAgainAtMs - nowMs);
-  return { idleStop: undefined, stillOn, againInMs: againInMs && Math.min(lookMs, againInMs) };
+  const { because, workSeenAtMs, idleStopAtMs, checkAgainAtMs } = answer;
+  memory.work = { goesOn: because.some(({ lastAt }) => lastAt === undefined), seenAtMs: workSeenAtMs };
+  const againInMs = checkAgainAtMs === undefined ? lookMs : Math.max(1, checkAgainAtMs - nowMs);
+  return {
+    idleStop: undefined,
+    activeBecause: because,
+    idleStopAtMs,
+    againInMs: Math.min(lookMs, againInMs),
+  };
+}
+
+/** What the supervisor reports; one of version 1 of its protocol says it in a form that is not known any more. */
+function activityInside({ view }: Observation): readonly ActivityEntry[] | undefined {
+  return view === undefined || view.protocolVersion < 2 ? undefined : view.status?.activity?.entries;
+}
+
+/** What a client, an editor and the machine show, beside what the supervisor reports. */
+function seenOutside({ environment }: DesiredEnvironment, memory: EnvironmentMemory): ActivityEntry[] {
+  const entries: ActivityEntry[] = [];
+  const { lastActiveMs, cpu } = memory;
+  if (lastActiveMs > 0) entries.push(happened(ActivityKind.CLIENT, lastActiveMs));
+  if (cpu.busyAtMs !== undefined) entries.push(happened(ActivityKind.CPU, cpu.busyAtMs));
+  const { source = '', timestamp } = environment?.status?.activitySignal ?? {};
+  const isOwn = Object.values<string>(ownSignalSources).includes(source);
+  if (timestamp !== undefined && !isOwn) {
+    entries.push(create(ActivityEntrySchema, { kind: ActivityKind.MARK, name: source, lastAt: timestamp }));
+  }
+  return entries;
+}
+
+function happened(kind: ActivityKind, atMs: number): ActivityEntry {
+  return create(ActivityEntrySchema, { kind, lastAt: timestampFromMs(atMs) });
 }

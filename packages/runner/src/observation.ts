@@ -1,7 +1,7 @@
 /** What is on the machine for one environment, read anew in each pass. */
 import { parseInstanceName } from '@atelier/api';
 import type { DesiredEnvironment } from '@atelier/api/atelier/runner_link';
-import type { Driver, Image, Instance, Network } from '@atelier/driver';
+import type { Driver, Image, Instance, InstanceUsage, Network } from '@atelier/driver';
 import type { EnvironmentObserved, EnvironmentRecord } from '@atelier/reconcile';
 import { loadInside, type EnvironmentMemory, type LoadedInside, type RunnerParts } from './environment.ts';
 import { lifecycleFacts, supervisorSpecOf } from './inside.ts';
@@ -13,6 +13,8 @@ export interface Observation {
   readonly loaded: LoadedInside;
   readonly view: SupervisorView | undefined;
   readonly network: Network | undefined;
+  /** Counters of the main instance while it runs. */
+  readonly usage: InstanceUsage | undefined;
 }
 
 /** The driver's lists, each read at most once for all passes that ask while the last reading goes on. */
@@ -69,7 +71,10 @@ export async function observe(
   const [pinned, image] = await inspectImages(parts.driver, pinnedDigest, record.rootDigest);
   const main = mainOf(instances, environmentId);
   if (main?.state === 'running') await memory.clientFor(main.name).listen();
-  const loaded = await loadInside(parts, desired, record, image?.configuration);
+  const [loaded, usage] = await Promise.all([
+    loadInside(parts, desired, record, image?.configuration),
+    main?.state === 'running' ? parts.driver.instances.usage(main.name) : undefined,
+  ]);
   const view = main?.state === 'running' ? memory.client?.view() : undefined;
   const network = networks.find((each) => each.environmentId === environmentId);
   const observed: EnvironmentObserved = {
@@ -88,7 +93,7 @@ export async function observe(
       shutDown: view.shutDown,
     },
   };
-  return { observed, loaded, view, network };
+  return { observed, loaded, view, network, usage };
 }
 
 async function inspectImages(

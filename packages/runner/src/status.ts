@@ -1,6 +1,7 @@
 /** An environment's status as the plane and its clients see it, from one pass's plan and what was found. */
 import { isLasting, phase } from '@atelier/api';
 import {
+  ActivityKind,
   EnvironmentDetailSchema,
   StepPhase,
   StepStatusSchema,
@@ -34,9 +35,13 @@ import {
 import { statusOf, type EnvironmentDesired, type EnvironmentPlan } from '@atelier/reconcile';
 import { clone, create } from '@bufbuild/protobuf';
 import { durationFromMs, timestampFromMs, timestampMs } from '@bufbuild/protobuf/wkt';
+import { ownSignalSources, type IdleLook } from './idleness.ts';
 import type { Observation } from './observation.ts';
 import { noteOnVersion } from './supervisor-client/other-version.ts';
 import type { StepTiming } from './running-steps.ts';
+
+/** Entries of `activeBecause` that are told: a list for people, and a row in a database. */
+const activeBecauseMax = 20;
 
 /** What a status is made of beside the observation. */
 export interface StatusFacts {
@@ -53,7 +58,7 @@ export interface StatusFacts {
   /** When a client used the environment; 0 for never. */
   readonly lastActiveMs: number;
   /** Why the environment is not idle. */
-  readonly stillOn: readonly string[];
+  readonly idleLook: IdleLook;
   /** What is wrong with what the supervisor sends, empty when nothing is. */
   readonly supervisorWarning: string;
   /** Why the spec cannot be carried out as it is, empty when it can. */
@@ -144,12 +149,17 @@ function automationsFile({ observation, desired }: StatusFacts): EnvironmentStat
   });
 }
 
+/** What somebody does, unlike what goes on by itself. */
+const actKinds = new Set([ActivityKind.CLIENT, ActivityKind.TERMINAL_INPUT]);
+
 function activity({ observation, lastActiveMs }: StatusFacts): EnvironmentStatus['activitySignal'] {
-  const input = observation.view?.status?.activity?.lastInputAt;
-  const inputMs = input === undefined ? 0 : timestampMs(input);
+  const times = (observation.view?.status?.activity?.entries ?? []).flatMap(({ kind, lastAt }) =>
+    lastAt !== undefined && actKinds.has(kind) ? [timestampMs(lastAt)] : [],
+  );
+  const inputMs = Math.max(0, ...times);
   const latestMs = Math.max(inputMs, lastActiveMs);
   if (latestMs === 0) return undefined;
-  const source = inputMs > lastActiveMs ? 'environment' : 'client';
+  const source = inputMs > lastActiveMs ? ownSignalSources.inside : ownSignalSources.client;
   return create(EnvironmentActivitySignalSchema, { source, timestamp: timestampFromMs(latestMs) });
 }
 
@@ -169,7 +179,7 @@ function warnings({ supervisorWarning, observation }: StatusFacts): string[] {
 }
 
 function detail(facts: StatusFacts, phaseNow: EnvironmentPhase): EnvironmentDetail {
-  const { plan, observation, before, nowMs, stillOn, timings } = facts;
+  const { plan, observation, before, nowMs, idleLook, timings } = facts;
   const { deadlineMs } = plan;
   const { record } = observation.observed;
   const same = before?.name === phaseNow;
@@ -180,7 +190,8 @@ function detail(facts: StatusFacts, phaseNow: EnvironmentPhase): EnvironmentDeta
       : { phaseDeadline: timestampFromMs(deadlineMs) }),
     reason: plan.reason,
     steps: [...timings.map(stepStatus), ...lifecycleSteps(observation.view?.status)],
-    stillOn: [...stillOn],
+    activeBecause: idleLook.activeBecause.slice(0, activeBecauseMax),
+    ...(idleLook.idleStopAtMs === undefined ? {} : { idleStopAt: timestampFromMs(idleLook.idleStopAtMs) }),
     boot: record.boot ?? '',
     address: observation.network?.address ?? '',
     listeningPorts: observation.view?.status?.ports ?? [],

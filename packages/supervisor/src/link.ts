@@ -24,6 +24,8 @@ export async function keepLink(
       const startedMs = clock.nowMs();
       const close = (): void => void socket.destroy();
       signal.addEventListener('abort', close, { once: true });
+      // It may have been aborted while it was dialling.
+      if (signal.aborted) close();
       await serve(socket);
       signal.removeEventListener('abort', close);
       // Somebody who accepts and hangs up at once is asked less and less often.

@@ -37,6 +37,8 @@ export interface Machine {
   readonly processFolder: string;
   readonly passwdPath: string;
   readonly groupPath: string;
+  /** See `keep-alive.ts`; emptied when the supervisor starts. */
+  readonly keepAliveFolder: string;
   /** All processes of the environment but PID 1 and the supervisor; undefined where others run as well. */
   strangers(): number[] | undefined;
 }

@@ -1,14 +1,15 @@
-/** Looks from time to time at what nobody reports: listening ports and git. Only while somebody watches. */
+/** Looks from time to time at what nobody reports: listening ports, keep-alive, git. Only while somebody watches. */
 import { equals } from '@bufbuild/protobuf';
 import type { Timer } from '@atelier/api';
 import type { ListeningPort } from '@atelier/api/atelier/environment_detail';
 import { EnvironmentGitStatusSchema, type EnvironmentGitStatus } from '@atelier/api/gitpod/git_status';
 import { readGitStatus } from './git.ts';
+import { KeepAliveFolder, type KeptAlive } from './keep-alive.ts';
 import type { CommandSurroundings } from './lifecycle.ts';
 import type { Machine } from './machine.ts';
 import { PortScanner } from './ports.ts';
 
-const portsIntervalMs = 1000;
+const intervalMs = 1000;
 const gitIntervalMs = 5000;
 /** Between two looks at git when nobody does anything. */
 const gitIdleIntervalMs = 30_000;
@@ -22,6 +23,7 @@ export interface ObserverOptions {
   isBusy(): boolean;
   onPorts(ports: readonly ListeningPort[]): void;
   onGit(git: EnvironmentGitStatus | undefined): void;
+  onKeepAlive(kept: readonly KeptAlive[]): void;
 }
 
 /** The looks and their timers. */
@@ -29,7 +31,9 @@ export class Observer {
   readonly #machine: Machine;
   readonly #options: ObserverOptions;
   readonly #scanner: PortScanner;
+  readonly #keepAlive: KeepAliveFolder;
   #ports: readonly ListeningPort[] = [];
+  #kept: readonly KeptAlive[] = [];
   #git: EnvironmentGitStatus | undefined;
   #gitUnderWay: Promise<EnvironmentGitStatus | undefined> | undefined;
   #gitAtMs = -Infinity;
@@ -41,6 +45,7 @@ export class Observer {
     this.#machine = machine;
     this.#options = options;
     this.#scanner = new PortScanner(machine.processFolder);
+    this.#keepAlive = new KeepAliveFolder(machine);
   }
 
   /** Looks now, and again as long as it is wanted. */
@@ -53,7 +58,7 @@ export class Observer {
     void this.#look().finally(() => {
       this.#looking = false;
       if (this.#options.isWanted() && !this.#stopped) {
-        this.#timer = this.#machine.clock.timer(portsIntervalMs, () => this.wake());
+        this.#timer = this.#machine.clock.timer(intervalMs, () => this.wake());
       }
     });
   }
@@ -75,15 +80,19 @@ export class Observer {
   }
 
   async #look(): Promise<void> {
-    const ports = await this.#scanner.scan();
+    const [ports, kept] = await Promise.all([this.#scanner.scan(), this.#keepAlive.scan()]);
+    if (kept !== this.#kept) {
+      this.#kept = kept;
+      this.#options.onKeepAlive(kept);
+    }
     if (ports !== this.#ports) {
       this.#ports = ports;
       this.#options.onPorts(ports);
     }
     const nowMs = this.#machine.clock.nowMs();
-    const intervalMs = this.#options.isBusy() ? gitIntervalMs : gitIdleIntervalMs;
+    const gitMs = this.#options.isBusy() ? gitIntervalMs : gitIdleIntervalMs;
     // A clock that was set back must not stop the looks.
-    const due = nowMs < this.#gitAtMs || nowMs - this.#gitAtMs >= intervalMs;
+    const due = nowMs < this.#gitAtMs || nowMs - this.#gitAtMs >= gitMs;
     if (!due || !this.#options.git()) return;
     this.#gitAtMs = nowMs;
     // A large repository may take long; ports are looked at meanwhile.

@@ -54,7 +54,7 @@ export function supervisorServer(supervisor: Supervisor): (stream: Duplex) => Pr
 }
 
 function routes(supervisor: Supervisor, router: ConnectRouter): void {
-  const onInput = (): void => supervisor.activity.input();
+  const onInput = (): void => supervisor.acted.happens();
   router.service(SupervisorService, supervisorService(supervisor));
   router.service(
     ProcessService,

@@ -1,7 +1,12 @@
 /** The supervisor: takes a spec, drives everything inside towards it, and says what it sees. */
 import { create } from '@bufbuild/protobuf';
+import { timestampMs } from '@bufbuild/protobuf/wkt';
 import { sleep, type Timer } from '@atelier/api';
-import type { ListeningPort } from '@atelier/api/atelier/environment_detail';
+import {
+  ActivityKind,
+  type ActivityEntry,
+  type ListeningPort,
+} from '@atelier/api/atelier/environment_detail';
 import {
   SupervisorSpecSchema,
   SupervisorStatusSchema,
@@ -10,9 +15,10 @@ import {
   type SupervisorStatus,
 } from '@atelier/api/atelier/supervisor';
 import type { EnvironmentGitStatus } from '@atelier/api/gitpod/git_status';
-import { ActivityWatch } from './activity.ts';
+import { goingOn, happened, LastTime } from './activity.ts';
 import { Automations } from './automations/automations.ts';
 import { readAutomationsFile } from './automations/file.ts';
+import type { KeptAlive } from './keep-alive.ts';
 import { Lifecycle, type CommandSurroundings } from './lifecycle.ts';
 import { Logs } from './logs.ts';
 import type { Machine } from './machine.ts';
@@ -35,9 +41,10 @@ export class Supervisor {
   readonly logs = new Logs();
   readonly board: StatusBoard<SupervisorStatus>;
   readonly processes: ProcessTable;
-  readonly activity: ActivityWatch;
+  /** When a client did something. */
+  readonly acted: LastTime;
   /** Executions by EnvironmentOpsService.Exec that run now. */
-  runningExecutions = 0;
+  readonly executions = new Set<{ readonly command: string; readonly sinceMs: number }>();
   readonly #lifecycle: Lifecycle;
   readonly #automations: Automations;
   readonly #observer: Observer;
@@ -49,6 +56,7 @@ export class Supervisor {
   #fileSession = '';
   #ports: readonly ListeningPort[] = [];
   #git: EnvironmentGitStatus | undefined;
+  #kept: readonly KeptAlive[] = [];
   #ending: Promise<void> | undefined;
   /** Aborted when a shutdown's patience is at its end. */
   readonly #graceOver = new AbortController();
@@ -59,8 +67,8 @@ export class Supervisor {
     this.startedAtMs = machine.clock.nowMs();
     const change = (): void => this.board.change();
     this.board = new StatusBoard(machine.clock, () => this.status());
-    this.processes = new ProcessTable(machine, change);
-    this.activity = new ActivityWatch(machine.clock, change);
+    this.acted = new LastTime(machine.clock, change);
+    this.processes = new ProcessTable(machine, this.acted, change);
     this.#lifecycle = new Lifecycle(machine, this.logs, change);
     this.#automations = new Automations(machine, this.logs, change);
     this.#observer = new Observer(machine, {
@@ -73,6 +81,10 @@ export class Supervisor {
       },
       onGit: (git) => {
         this.#git = git;
+        change();
+      },
+      onKeepAlive: (kept) => {
+        this.#kept = kept;
         change();
       },
     });
@@ -116,7 +128,6 @@ export class Supervisor {
 
   /** What is seen now. */
   status(): SupervisorStatus {
-    const executions = this.processes.running().filter((process) => !process.size).length;
     return create(SupervisorStatusSchema, {
       revision: this.#spec.revision,
       ownershipSession: this.#ownership.session,
@@ -126,11 +137,7 @@ export class Supervisor {
       executions: this.#automations.executionReports(),
       ports: [...this.#ports],
       ...(this.#git && { git: this.#git }),
-      activity: this.activity.facts({
-        openTerminals: this.processes.running().length - executions,
-        runningTasks: this.#automations.runningExecutions(),
-        runningExecutions: executions + this.runningExecutions,
-      }),
+      activity: { entries: this.#activity() },
       userFailure: this.#userFailure || this.#ownership.failure,
     });
   }
@@ -226,10 +233,25 @@ export class Supervisor {
     });
   }
 
+  #activity(): ActivityEntry[] {
+    const { CLIENT, EXECUTION, TERMINAL_INPUT, TERMINAL_OUTPUT } = ActivityKind;
+    return [
+      ...this.#automations.work(),
+      ...this.#kept.map(({ reason, sinceMs }) => goingOn(ActivityKind.KEEP_ALIVE, reason, sinceMs)),
+      ...[...this.executions].map(({ command, sinceMs }) => goingOn(EXECUTION, command, sinceMs)),
+      ...this.processes.running().flatMap((process) => {
+        const { shown, pid, startedAtMs, size, typed, printed } = process;
+        if (!size) return [goingOn(EXECUTION, shown.join(' '), startedAtMs)];
+        const name = `${shown[0] ?? ''} (pid ${pid})`;
+        return [...happened(TERMINAL_INPUT, name, typed), ...happened(TERMINAL_OUTPUT, name, printed)];
+      }),
+      ...happened(CLIENT, '', this.acted),
+    ];
+  }
+
   #isBusy(): boolean {
-    const { lastInputAtMs } = this.activity;
-    const recent = lastInputAtMs !== undefined && this.machine.clock.nowMs() - lastInputAtMs < 60_000;
-    return recent || this.runningExecutions > 0 || this.#automations.runningExecutions() > 0;
+    const recentMs = this.machine.clock.nowMs() - 60_000;
+    return this.#activity().some(({ lastAt }) => !lastAt || timestampMs(lastAt) > recentMs);
   }
 }
 

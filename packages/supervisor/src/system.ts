@@ -6,6 +6,9 @@ import { systemClock } from '@atelier/api/system';
 import { makeStarter, type Koffi, type Starter } from '@atelier/posix';
 import type { Machine, TerminalAddon } from './machine.ts';
 
+/** Where those who want to be kept alive put their files; `bundle/atelier-keep-alive.sh` does. */
+const keepAliveFolder = '/run/atelier-keep-alive';
+
 /** Where the supervisor dials unless ATELIER_SOCKET says otherwise. */
 const socketPathDefault = '/run/atelier-link/supervisor.sock';
 
@@ -26,6 +29,7 @@ export function systemMachine(scriptPath: string): Machine {
     processFolder: '/proc',
     passwdPath: '/etc/passwd',
     groupPath: '/etc/group',
+    keepAliveFolder,
     strangers: () => (isBundle && isOwnNamespace() ? otherProcesses() : undefined),
   };
 }

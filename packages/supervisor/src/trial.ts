@@ -47,7 +47,12 @@ export async function startTrial(overrides: Partial<Machine> = {}): Promise<Tria
   const server = createServer().listen(join(folder, 'socket'));
   await once(server, 'listening');
   const connections = queueOf(server);
-  const supervisor = new Supervisor({ ...systemMachine(import.meta.filename), boot: 'trial', ...overrides });
+  const supervisor = new Supervisor({
+    ...systemMachine(import.meta.filename),
+    boot: 'trial',
+    keepAliveFolder: join(folder, 'keep-alive'),
+    ...overrides,
+  });
   const over = new AbortController();
   const linked = keepLink(
     supervisor.machine.clock,

@@ -1,9 +1,10 @@
 import { timestampFromMs, durationFromMs } from '@bufbuild/protobuf/wkt';
-import { create } from '@bufbuild/protobuf';
-import { StepPhase } from '@atelier/api/atelier/environment_detail';
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { ActivityKind, StepPhase } from '@atelier/api/atelier/environment_detail';
 import {
   EnvironmentPhase,
   EnvironmentSchema,
+  type EnvironmentSpecSchema,
   EnvironmentStatus_DevContainer_Phase as DevContainerPhase,
 } from '@atelier/api/gitpod/environment';
 import {
@@ -32,7 +33,6 @@ const environment = create(EnvironmentSchema, {
       phaseSince: timestampFromMs(nowMs - 90_000),
       phaseDeadline: timestampFromMs(nowMs + 600_000),
       reason: 'postCreateCommand is running',
-      stillOn: ['a start goes on'],
       steps: [
         {
           name: 'image',
@@ -98,6 +98,41 @@ describe('what is printed', () => {
     );
   });
 
+  it('status of an environment that is on: why, and until when', () => {
+    const { TASK, KEEP_ALIVE, TERMINAL_INPUT, CPU } = ActivityKind;
+    const lines = (spec: MessageInitShape<typeof EnvironmentSpecSchema>, detail: object): string[] => {
+      const running = create(EnvironmentSchema, { spec, status: { detail } });
+      return describeEnvironment(running, [], nowMs).split('\n').slice(1, -1);
+    };
+    const since = timestampFromMs(nowMs - 185_000);
+    const lastAt = timestampFromMs(nowMs - 180_000);
+    const happened = [
+      { kind: TERMINAL_INPUT, name: 'bash (pid 12)', lastAt },
+      { kind: CPU, lastAt },
+    ];
+    const halfAnHour = { timeout: { disconnected: durationFromMs(1_800_000) } };
+    const work = {
+      activeBecause: [
+        { kind: TASK, name: 'build', since },
+        { kind: KEEP_ALIVE, name: 'training', since },
+      ],
+    };
+    expect(lines(halfAnHour, work)).toEqual([
+      'active because  task build has run for 3 min 5 s',
+      '                kept alive by training for 3 min 5 s',
+      'stops           30 min after the last activity',
+    ]);
+    const idle = { activeBecause: happened, idleStopAt: timestampFromMs(nowMs + 1_620_000) };
+    expect(lines(halfAnHour, idle)).toEqual([
+      'active because  terminal bash (pid 12) had input 3 min ago',
+      '                processes used the CPU 3 min ago',
+      'stops           2026-11-22T12:27:00.000Z (in 27 min) if nothing happens',
+    ]);
+    expect(lines({ timeout: {} }, { activeBecause: happened }).at(-1)).toBe(
+      'stops           never by itself',
+    );
+  });
+
   it('status', () => {
     expect(describeEnvironment(environment, [service], nowMs)).toMatchInlineSnapshot(`
       "environment    guestbook
@@ -108,7 +143,6 @@ describe('what is printed', () => {
       since          2026-11-22T11:58:30.000Z (1 min 30 s ago)
       until          2026-11-22T12:10:00.000Z (in 10 min)
       warnings       "features" is not supported yet
-      still on       a start goes on
       forward ports  3000, 5432
 
       STEP                         STATE      TOOK        ATTEMPT  MESSAGE

@@ -1,7 +1,12 @@
 /** `atelier status`: why an environment is in its phase, since when, until when, and what its start took. */
 import { EnvironmentSchema, type Environment } from '@atelier/api/gitpod/environment';
 import { EnvironmentAutomationService, type Service } from '@atelier/api/gitpod/environment_automation';
-import { StepPhase, type StepStatus } from '@atelier/api/atelier/environment_detail';
+import {
+  ActivityKind,
+  StepPhase,
+  type ActivityEntry,
+  type StepStatus,
+} from '@atelier/api/atelier/environment_detail';
 import type { CommandContext, Format } from '../context.ts';
 import { atMs, lengthMs, nameOf, phaseOf, servicePhaseOf, warningsOf } from '../environment-facts.ts';
 import { findEnvironment } from '../environment-reference.ts';
@@ -45,7 +50,8 @@ export function describeEnvironment(
     ['dev container', devcontainer?.failureMessage ? `failed: ${devcontainer.failureMessage}` : ''],
     ['automations', status?.automationsFile?.failureMessage ?? ''],
     ['warnings', warningsOf(environment).join('\n')],
-    ['still on', detail?.stillOn.join('\n') ?? ''],
+    ['active because', becauseOf(detail?.activeBecause ?? [], nowMs)],
+    ['stops', stopOf(environment, nowMs)],
     ['branch', git?.branch ? `${git.branch}, ${git.totalChangedFiles} changed files` : ''],
     ['address', detail?.address ?? ''],
     ['forward ports', detail?.forwardPorts.join(', ') ?? ''],
@@ -57,6 +63,44 @@ export function describeEnvironment(
     portTable(environment),
   ];
   return parts.filter((part) => part !== '').join('\n');
+}
+
+const activityTexts: Record<ActivityKind, (name: string) => string> = {
+  [ActivityKind.UNSPECIFIED]: (name) => `activity ${name}`,
+  [ActivityKind.START]: () => 'it was started',
+  [ActivityKind.CLIENT]: () => 'a client used it',
+  [ActivityKind.MARK]: (name) => `marked as active by ${name}`,
+  [ActivityKind.TERMINAL_INPUT]: (name) => `terminal ${name} had input`,
+  [ActivityKind.TERMINAL_OUTPUT]: (name) => `terminal ${name} had output`,
+  [ActivityKind.TASK]: (name) => `task ${name} has run`,
+  [ActivityKind.EXECUTION]: (name) => `command ${name} has run`,
+  [ActivityKind.KEEP_ALIVE]: (name) => `kept alive by ${name}`,
+  [ActivityKind.CPU]: () => 'processes used the CPU',
+  [ActivityKind.ENDED_WORK]: () => 'a task or command ended',
+};
+
+/** What holds an environment on, a line for each. */
+function becauseOf(entries: readonly ActivityEntry[], nowMs: number): string {
+  return entries
+    .map(({ kind, name, since, lastAt }) => {
+      // A daemon that is newer than this command may know more kinds.
+      const text = (activityTexts[kind] ?? activityTexts[ActivityKind.UNSPECIFIED])(name);
+      const lastAtMs = atMs(lastAt);
+      if (lastAtMs !== undefined) return `${text} ${formatDuration(nowMs - lastAtMs)} ago`;
+      const sinceMs = atMs(since);
+      return sinceMs === undefined ? text : `${text} for ${formatDuration(nowMs - sinceMs)}`;
+    })
+    .join('\n');
+}
+
+/** When an environment that is on is stopped for want of activity. */
+function stopOf({ spec, status }: Environment, nowMs: number): string {
+  const { activeBecause = [], idleStopAt } = status?.detail ?? {};
+  if (activeBecause.length === 0) return '';
+  const timeoutMs = lengthMs(spec?.timeout?.disconnected) ?? 0;
+  if (timeoutMs === 0) return 'never by itself';
+  if (idleStopAt === undefined) return `${formatDuration(timeoutMs)} after the last activity`;
+  return `${ahead(atMs(idleStopAt), nowMs)} if nothing happens`;
 }
 
 function stepTable(steps: readonly StepStatus[], nowMs: number): string {

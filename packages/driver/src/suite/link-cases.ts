@@ -1,4 +1,5 @@
 import { SupervisorService } from '@atelier/api/atelier/supervisor';
+import { supervisorProtocolVersion } from '@atelier/api';
 import { Code, createClient } from '@connectrpc/connect';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Driver } from '../driver.ts';
@@ -27,7 +28,7 @@ async function newest(links: readonly SupervisorLink[], count: number): Promise<
 /** Asks the supervisor behind a link which run of PID 1 it is. */
 async function bootOf(link: SupervisorLink): Promise<string> {
   const client = createClient(SupervisorService, link.transport);
-  return (await client.hello({ protocolVersion: 1 }, { timeoutMs: 10_000 })).boot;
+  return (await client.hello({ protocolVersion: supervisorProtocolVersion }, { timeoutMs: 10_000 })).boot;
 }
 
 /** The cases of the instance suite about `listen`: they need a supervisor as PID 1. */

@@ -1,25 +1,18 @@
 /** When an environment counts as idle. */
+import {
+  ActivityEntrySchema,
+  ActivityKind,
+  type ActivityEntry,
+} from '@atelier/api/atelier/environment_detail';
+import { create } from '@bufbuild/protobuf';
+import { timestampFromMs, timestampMs } from '@bufbuild/protobuf/wkt';
 
-/** Work that was seen in an environment. Times are milliseconds since the epoch, undefined when never. */
-export interface ActivityFacts {
-  /** The last keystroke of a user or command of a client. */
-  readonly lastInputAtMs?: number | undefined;
-  /** The last output of a process or terminal that somebody is attached to. */
-  readonly lastOutputAtMs?: number | undefined;
-  /** The last time that an editor or a client marked the environment as active. */
-  readonly lastMarkedAtMs?: number | undefined;
-  readonly runningTasks: number;
-  /** Processes that were started through the API and that their caller waits for. */
-  readonly runningExecutions: number;
-  /** Names of processes that asked to be kept alive. */
-  readonly keepAlive: readonly string[];
-}
-
-/** What the plan of a timeout reads. */
+/** What the plan of a timeout reads. Times are milliseconds since the epoch. */
 export interface TimeoutFacts {
   /** How long without activity; 0 means never. */
   readonly timeoutMs: number;
-  readonly activity: ActivityFacts;
+  /** What was seen: an entry without `lastAt` goes on now. */
+  readonly activity: readonly ActivityEntry[];
   /** When the environment was up: a start is an activity. */
   readonly startedAtMs: number;
   /** The latest `workSeenAtMs` of earlier answers: after long work the whole timeout begins. */
@@ -31,10 +24,12 @@ export interface TimeoutFacts {
 export type TimeoutPlan =
   | {
       readonly idle: false;
-      /** One entry for each kind of work that was seen; without moving numbers, so that it changes rarely. */
-      readonly stillOn: readonly string[];
+      /** What holds it, what goes on before what happened, the latest first. Without a timeout, what would. */
+      readonly because: readonly ActivityEntry[];
+      /** When it is stopped if nothing more happens; undefined while work goes on and without a timeout. */
+      readonly idleStopAtMs: number | undefined;
       /** Keep it for the next call: when work that has no time of its own was last seen. */
-      readonly workSeenAtMs?: number | undefined;
+      readonly workSeenAtMs: number | undefined;
       /** Ask again then, if no activity is reported before; undefined: only a change of the timeout matters. */
       readonly checkAgainAtMs: number | undefined;
     }
@@ -44,42 +39,51 @@ export type TimeoutPlan =
 const workCheckMs = 60_000;
 
 /**
- * Decides about idleness. Tasks, executions and keep-alive hold an environment up as long as they go on;
- * input, attached output, marks and its start hold it for `timeoutMs` each. Services, background processes
- * and terminals in which nothing happens do not count: otherwise a forgotten one would hold it for ever.
+ * Decides about idleness. What goes on holds an environment up as long as it does: tasks, commands that a client
+ * waits for, keep-alive. What happened holds it for `timeoutMs`: input, output that somebody looks at, marks of
+ * editors, use of the CPU, its start. Nobody reports services, background processes and open connections as such:
+ * a forgotten one would hold it for ever, and when it works, the CPU shows it.
  */
 export function planTimeout(facts: TimeoutFacts): TimeoutPlan {
-  const { timeoutMs, activity, nowMs } = facts;
-  const work = workTexts(activity);
+  const { timeoutMs, nowMs } = facts;
+  const work = facts.activity.filter(({ lastAt }) => lastAt === undefined);
   const workSeenAtMs = work.length > 0 ? nowMs : facts.workSeenAtMs;
-  const seen = workSeenAtMs === undefined ? {} : { workSeenAtMs };
-  if (timeoutMs === 0) return { idle: false, stillOn: ['no timeout'], ...seen, checkAgainAtMs: undefined };
-  const signs = signsOf(facts);
-  const recent = signs.filter(({ atMs }) => nowMs - atMs < timeoutMs);
-  const lastMs = Math.max(facts.startedAtMs, workSeenAtMs ?? 0, ...signs.map(({ atMs }) => atMs));
-  if (work.length > 0 || nowMs - lastMs < timeoutMs) {
-    const stillOn = [...work, ...recent.map(({ text }) => text)];
-    if (stillOn.length === 0) stillOn.push('recent work');
-    const checkAgainAtMs = work.length > 0 ? nowMs + workCheckMs : lastMs + timeoutMs;
-    return { idle: false, stillOn, ...seen, checkAgainAtMs };
+  const happened = momentsOf(facts);
+  if (timeoutMs === 0) {
+    const because = [...work, ...happened.map(({ entry }) => entry)];
+    return { idle: false, because, idleStopAtMs: undefined, workSeenAtMs, checkAgainAtMs: undefined };
   }
-  const minutes = Math.round(timeoutMs / 60_000);
-  return { idle: true, sinceMs: lastMs, reason: `There was no activity for ${minutes} minutes.` };
+  const lastMs = Math.max(...happened.map(({ atMs }) => atMs), workSeenAtMs ?? 0);
+  const endMs = lastMs + timeoutMs;
+  if (nowMs >= endMs) {
+    const minutes = Math.round(timeoutMs / 60_000);
+    return { idle: true, sinceMs: lastMs, reason: `There was no activity for ${minutes} minutes.` };
+  }
+  const recent = happened.filter(({ atMs }) => nowMs < atMs + timeoutMs).map(({ entry }) => entry);
+  const goesOn = work.length > 0;
+  return {
+    idle: false,
+    because: [...work, ...recent],
+    idleStopAtMs: goesOn ? undefined : endMs,
+    workSeenAtMs,
+    checkAgainAtMs: goesOn ? nowMs + workCheckMs : endMs,
+  };
 }
 
-function workTexts({ runningTasks, runningExecutions, keepAlive }: ActivityFacts): string[] {
-  const texts: string[] = [];
-  if (runningTasks > 0) texts.push(`running tasks: ${runningTasks}`);
-  if (runningExecutions > 0) texts.push(`running executions: ${runningExecutions}`);
-  return [...texts, ...keepAlive.map((name) => `keep-alive: ${name}`)];
+/** What has a time, the latest first; nothing is later than now, whatever a clock inside says. */
+function momentsOf(facts: TimeoutFacts): { readonly entry: ActivityEntry; readonly atMs: number }[] {
+  const { activity, startedAtMs, workSeenAtMs, nowMs } = facts;
+  const own = [moment(ActivityKind.START, startedAtMs)];
+  const worksNow = activity.some(({ lastAt }) => lastAt === undefined);
+  if (workSeenAtMs !== undefined && !worksNow) own.push(moment(ActivityKind.ENDED_WORK, workSeenAtMs));
+  return [...activity, ...own]
+    .flatMap((entry) => (entry.lastAt === undefined ? [] : [{ entry, atMs: timestampMs(entry.lastAt) }]))
+    .map(({ entry, atMs }) =>
+      atMs <= nowMs ? { entry, atMs } : { entry: { ...entry, lastAt: timestampFromMs(nowMs) }, atMs: nowMs },
+    )
+    .sort((one, other) => other.atMs - one.atMs);
 }
 
-function signsOf({ activity, startedAtMs }: TimeoutFacts): { text: string; atMs: number }[] {
-  const signs = [
-    { text: 'recent start', atMs: startedAtMs },
-    { text: 'recent input', atMs: activity.lastInputAtMs },
-    { text: 'recent output', atMs: activity.lastOutputAtMs },
-    { text: 'marked as active', atMs: activity.lastMarkedAtMs },
-  ];
-  return signs.flatMap(({ text, atMs }) => (atMs === undefined ? [] : [{ text, atMs }]));
+function moment(kind: ActivityKind, atMs: number): ActivityEntry {
+  return create(ActivityEntrySchema, { kind, lastAt: timestampFromMs(atMs) });
 }

@@ -12,7 +12,7 @@ export const statusBounds = {
   executions: 500,
   stepsPerExecution: 500,
   ports: 1000,
-  keepAlive: 100,
+  activity: 1500,
   warnings: 100,
   changedFiles: 101,
   outputEntries: 100,
@@ -39,7 +39,7 @@ export function boundedStatus(status: SupervisorStatus): SupervisorStatus {
   requireAtMost('services', status.services, statusBounds.services);
   requireAtMost('task executions', status.executions, statusBounds.executions);
   requireAtMost('ports', status.ports, statusBounds.ports);
-  requireAtMost('keep-alive names', activity?.keepAlive ?? [], statusBounds.keepAlive);
+  requireAtMost('entries of activity', activity?.entries ?? [], statusBounds.activity);
   requireAtMost('warnings', automationsFile?.warnings ?? [], statusBounds.warnings);
   requireAtMost('changed files', git?.changedFiles ?? [], statusBounds.changedFiles);
   requireAtMost('unpushed commits', git?.unpushedCommits ?? [], statusBounds.changedFiles);

@@ -59,7 +59,7 @@ function makeClient(service: Partial<ServiceImpl<typeof SupervisorService>>) {
   return { client, clock, disk, dial };
 }
 
-const hello = () => ({ protocolVersion: 1, softwareVersion: '1', boot: 'boot-1' });
+const hello = () => ({ protocolVersion: supervisorProtocolVersion, softwareVersion: '1', boot: 'boot-1' });
 
 function forever(): AsyncIterable<never> {
   return { [Symbol.asyncIterator]: () => ({ next: () => new Promise(() => undefined) }) };

@@ -29,6 +29,8 @@ import { sayingWhatIsMissing } from './other-version.ts';
 export interface SupervisorView {
   readonly boot: string;
   readonly softwareVersion: string;
+  /** The version of the protocol in which it is spoken to. */
+  readonly protocolVersion: number;
   readonly transport: Transport;
   /** Undefined until the first status has come. */
   readonly status: SupervisorStatus | undefined;
@@ -102,6 +104,7 @@ export class SupervisorClient {
       transport,
       status,
       softwareVersion: session.softwareVersion,
+      protocolVersion: session.protocolVersion,
       shutDown: this.shutDownBoot === boot,
     };
   }
@@ -215,6 +218,7 @@ export class SupervisorClient {
 class Session {
   boot = '';
   softwareVersion = '';
+  protocolVersion = 0;
   status: SupervisorStatus | undefined;
   transport: Transport;
   readonly client: Client<typeof SupervisorService>;
@@ -235,7 +239,8 @@ class Session {
     const request = { protocolVersion: supervisorProtocolVersion };
     const hello = boundedHello(await this.client.hello(request, { signal: this.signal }));
     this.silence.cancel();
-    if (agreedVersion(supervisorProtocolVersion, hello.protocolVersion) === undefined) {
+    const agreed = agreedVersion(supervisorProtocolVersion, hello.protocolVersion);
+    if (agreed === undefined) {
       throw new AtelierError(
         'failed_precondition',
         `The supervisor ${hello.softwareVersion} speaks version ${hello.protocolVersion} of its protocol and this runner ${softwareVersion} version ${supervisorProtocolVersion}: they may be one apart. Stop and start the environment to give it the present one.`,
@@ -243,6 +248,7 @@ class Session {
     }
     this.boot = hello.boot;
     this.softwareVersion = hello.softwareVersion;
+    this.protocolVersion = agreed;
     this.transport = sayingWhatIsMissing(this.link.transport, hello.softwareVersion);
   }
 

@@ -1,17 +1,15 @@
 /** All tasks and services of an environment: looks at each whenever something changed, until nothing changes. */
 import type { Timer } from '@atelier/api';
+import { ActivityKind, type ActivityEntry } from '@atelier/api/atelier/environment_detail';
 import {
   ExecutionReportSchema,
   ServiceReportSchema,
   type ExecutionReport,
   type ServiceReport,
 } from '@atelier/api/atelier/supervisor';
-import {
-  TaskExecutionPhase,
-  type Service,
-  type TaskExecution,
-} from '@atelier/api/gitpod/environment_automation';
+import type { Service, TaskExecution } from '@atelier/api/gitpod/environment_automation';
 import { create } from '@bufbuild/protobuf';
+import { goingOn } from '../activity.ts';
 import type { CommandSurroundings } from '../lifecycle.ts';
 import type { Logs } from '../logs.ts';
 import type { Machine } from '../machine.ts';
@@ -82,9 +80,10 @@ export class Automations {
   }
 
   /** Executions that run now. */
-  runningExecutions(): number {
-    return [...this.#executions.values()].filter(({ status }) => status.phase === TaskExecutionPhase.RUNNING)
-      .length;
+  work(): ActivityEntry[] {
+    return [...this.#executions.values()].flatMap(({ work }) =>
+      work ? [goingOn(ActivityKind.TASK, work.name, work.sinceMs)] : [],
+    );
   }
 
   /** Ends everything by its rules and starts nothing more. Returns when nothing runs; kills when `signal` is aborted. */

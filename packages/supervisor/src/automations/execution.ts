@@ -24,6 +24,7 @@ export class ExecutionRun {
   readonly #requestedSessions: Record<string, string> = {};
   #wanted: TaskExecution;
   #status: TaskExecutionStatus;
+  #runningSinceMs: number | undefined;
 
   constructor(tools: AutomationTools, wanted: TaskExecution) {
     this.#tools = tools;
@@ -35,6 +36,15 @@ export class ExecutionRun {
 
   get status(): TaskExecutionStatus {
     return this.#status;
+  }
+
+  /** What the tasks are called that run now, and since when the execution does; undefined when it does not. */
+  get work(): { readonly name: string; readonly sinceMs: number } | undefined {
+    if (this.#runningSinceMs === undefined) return undefined;
+    const running = this.#status.steps.filter(({ phase }) => phase === TaskExecutionPhase.RUNNING);
+    const steps = this.#wanted.spec?.plan.flatMap((group) => group.steps) ?? [];
+    const names = running.map(({ id }) => steps.find((step) => step.id === id)?.label || id);
+    return { name: names.join(', '), sinceMs: this.#runningSinceMs };
   }
 
   /** Whether any of its commands runs. */
@@ -96,6 +106,8 @@ export class ExecutionRun {
     switch (action.kind) {
       case 'report':
         this.#status = { ...action.status, statusVersion: this.#status.statusVersion + 1n };
+        if (this.#status.phase !== TaskExecutionPhase.RUNNING) this.#runningSinceMs = undefined;
+        else this.#runningSinceMs ??= machine.clock.nowMs();
         return;
       case 'signal': {
         const started = this.#commands.get(action.stepId);

@@ -132,7 +132,12 @@ async function binaryParts(): Promise<Part[]> {
   const libraries = await librariesOf(
     programs.filter(({ name }) => name !== 'bin/catatonit').map(({ source }) => source),
   );
-  return [...programs, ...libraries.map((source) => ({ name: join('lib', nameOf(source)), source }))];
+  const keepAlive = join(import.meta.dirname, 'atelier-keep-alive.sh');
+  return [
+    ...programs,
+    { name: 'bin/atelier-keep-alive', source: keepAlive },
+    ...libraries.map((source) => ({ name: join('lib', nameOf(source)), source })),
+  ];
 }
 
 /** The native part of koffi for this machine; its script would look for it in more places than there are inside. */

@@ -25,7 +25,7 @@ export function operationsService(
 ): Partial<ServiceImpl<typeof EnvironmentOpsService>> {
   const terminals = new Terminals(supervisor);
   const executions = new Map<string, AbortController>();
-  const input = (): void => supervisor.activity.input();
+  const input = (): void => supervisor.acted.happens();
   const pathOf = (path: string): string => folderOf(path, supervisor.surroundings().workingDirectory);
   return {
     getGitStatus: async () => {
@@ -49,7 +49,6 @@ export function operationsService(
       for await (const data of terminals.read(terminalId, skipHistory, signal)) yield { data };
     },
     async writeTerminal({ terminalId, data }) {
-      input();
       await terminals.get(terminalId).write(data);
       return {};
     },
@@ -91,7 +90,8 @@ async function execute(
   }
   const canceled = new AbortController();
   if (operationId !== '') executions.set(operationId, canceled);
-  supervisor.runningExecutions += 1;
+  const execution = { command, sinceMs: supervisor.machine.clock.nowMs() };
+  supervisor.executions.add(execution);
   supervisor.board.change();
   try {
     const surroundings = supervisor.surroundings();
@@ -113,7 +113,7 @@ async function execute(
     });
   } finally {
     if (operationId !== '') executions.delete(operationId);
-    supervisor.runningExecutions -= 1;
+    supervisor.executions.delete(execution);
     supervisor.board.change();
   }
 }

@@ -1,5 +1,6 @@
 /** One process that clients start, leave and come back to: output by offsets, input by sequence numbers. */
 import { AtelierError, type Timer } from '@atelier/api';
+import { LastTime } from '../activity.ts';
 import type { Machine } from '../machine.ts';
 import { OutputBuffer, Signal } from '../output.ts';
 import { signalGroup, startChild, type Child, type ChildExit, type OutputName } from './child.ts';
@@ -26,6 +27,13 @@ export interface ProcessOptions {
 export interface ProcessEnd extends ChildExit {
   /** Why it could not be started; empty otherwise. */
   readonly failure: string;
+}
+
+/** Who is told of a process. */
+export interface ProcessListener {
+  onEnd(): void;
+  /** A terminal was used, for whoever decides about idleness. */
+  onActivity(): void;
 }
 
 /** The next thing that an attached client is told. */
@@ -55,18 +63,24 @@ export class SupervisedProcess {
   end: ProcessEnd | undefined;
   endedAtMs = 0;
   inputSequence = 0;
+  /** When somebody typed into the terminal. */
+  readonly typed: LastTime;
+  /** When the terminal printed something while somebody was attached. */
+  readonly printed: LastTime;
   readonly #machine: Machine;
   readonly #unattendedMs: number | undefined;
   readonly #child: Child | undefined;
   readonly #outputs: readonly Output[];
   readonly #attachments = new Set<Attachment>();
-  readonly #onEnd: () => void;
+  readonly #listener: ProcessListener;
   #pendingInputBytes = 0;
   #unattended: Timer | undefined;
 
-  constructor(machine: Machine, options: ProcessOptions, onEnd: () => void) {
+  constructor(machine: Machine, options: ProcessOptions, listener: ProcessListener) {
     this.#machine = machine;
-    this.#onEnd = onEnd;
+    this.#listener = listener;
+    this.typed = new LastTime(machine.clock, listener.onActivity);
+    this.printed = new LastTime(machine.clock, listener.onActivity);
     this.#unattendedMs = options.unattendedMs;
     this.id = options.id;
     this.launch = options.launch;
@@ -154,6 +168,7 @@ export class SupervisedProcess {
 
   /** Writes to the process outside of the sequence. Resolves when more may come. */
   async write(data: Uint8Array, end = false, taken: () => void = () => {}): Promise<void> {
+    if (this.size) this.typed.happens();
     this.#pendingInputBytes += data.length;
     const written = (
       data.length > 0 ? (this.#child?.write(data) ?? Promise.resolve()) : Promise.resolve()
@@ -185,6 +200,7 @@ export class SupervisedProcess {
 
   #take(name: OutputName, data: Buffer): void {
     this.#outputs.find((output) => output.name === name)?.buffer.append(data);
+    if (this.size && this.#attachments.size > 0) this.printed.happens();
     this.regulate();
     this.changed.notify();
   }
@@ -195,7 +211,7 @@ export class SupervisedProcess {
     this.#unattended?.cancel();
     this.#child?.discard();
     this.changed.notify();
-    this.#onEnd();
+    this.#listener.onEnd();
   }
 
   #detach(attachment: Attachment): void {

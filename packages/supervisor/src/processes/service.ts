@@ -70,7 +70,7 @@ async function* run(
       inputSequence: BigInt(process.inputSequence),
     };
     yield { message: { case: 'started', value: started } };
-    take(context, process, attachment, incoming, signal).catch((thrown: unknown) => attachment.fail(thrown));
+    take(process, attachment, incoming, signal).catch((thrown: unknown) => attachment.fail(thrown));
     for (;;) {
       const event = await attachment.next(signal);
       if (!event) return;
@@ -137,7 +137,6 @@ export function folderOf(wanted: string, workspaceFolder: string): string {
 
 /** Takes what the client sends until it stops sending; the output goes on after that. */
 async function take(
-  context: ProcessContext,
   process: SupervisedProcess,
   attachment: Attachment,
   incoming: AsyncIterator<RunRequest>,
@@ -149,7 +148,6 @@ async function take(
       throw thrown;
     });
     if (next.done) return;
-    context.onInput();
     const { message } = next.value;
     switch (message.case) {
       case 'input': {

@@ -1,5 +1,6 @@
 /** All processes that clients started, by their ids; the ended ones for a while, so that nobody misses the end. */
 import { AtelierError, type Timer } from '@atelier/api';
+import type { LastTime } from '../activity.ts';
 import type { Machine } from '../machine.ts';
 import { SupervisedProcess, type ProcessOptions } from './process.ts';
 
@@ -13,14 +14,16 @@ const endedBytesMax = 8 * 1024 * 1024;
 /** The processes of an environment that have a client's id. */
 export class ProcessTable {
   readonly #machine: Machine;
+  readonly #acted: LastTime;
   readonly #onChange: () => void;
   readonly #processes = new Map<string, SupervisedProcess>();
   #sweep: Timer | undefined;
   #closed = false;
 
-  /** `onChange` is called when a process starts or ends. */
-  constructor(machine: Machine, onChange: () => void) {
+  /** `acted` is when a client did something. `onChange` is called when a process starts or ends, or a terminal is used. */
+  constructor(machine: Machine, acted: LastTime, onChange: () => void) {
     this.#machine = machine;
+    this.#acted = acted;
     this.#onChange = onChange;
   }
 
@@ -41,7 +44,11 @@ export class ProcessTable {
         `${runningMax} processes are running. End one of them first.`,
       );
     }
-    const process = new SupervisedProcess(this.#machine, options, () => this.#ended());
+    const process = new SupervisedProcess(this.#machine, options, {
+      // What was done in a terminal is known by the terminal only as long as that is there.
+      onEnd: () => this.#ended(options.launch.terminal !== undefined),
+      onActivity: this.#onChange,
+    });
     this.#processes.set(options.id, process);
     this.#onChange();
     return { process, resumed: false };
@@ -73,7 +80,8 @@ export class ProcessTable {
     this.#sweep?.cancel();
   }
 
-  #ended(): void {
+  #ended(isTerminal: boolean): void {
+    if (isTerminal) this.#acted.happens();
     this.#forgetOld();
     this.#onChange();
   }

@@ -48,13 +48,6 @@ export declare type EnvironmentDetail = Message<"atelier.v1.EnvironmentDetail"> 
   steps: StepStatus[];
 
   /**
-   * Why the environment is not idle, one entry per kind of work that was seen.
-   *
-   * @generated from field: repeated string still_on = 5;
-   */
-  stillOn: string[];
-
-  /**
    * Names this run of the instance: a new value with each start of its PID 1.
    *
    * @generated from field: string boot = 6;
@@ -88,6 +81,22 @@ export declare type EnvironmentDetail = Message<"atelier.v1.EnvironmentDetail"> 
    * @generated from field: repeated int32 forward_ports = 10;
    */
   forwardPorts: number[];
+
+  /**
+   * Work that was seen and holds the environment on, what goes on before what happened. Written by the
+   * runner while the environment is up; at most 20 entries.
+   *
+   * @generated from field: repeated atelier.v1.ActivityEntry active_because = 11;
+   */
+  activeBecause: ActivityEntry[];
+
+  /**
+   * When the environment is stopped if nothing more happens. Unset while work goes on, which has no end that
+   * could be known, and without a timeout.
+   *
+   * @generated from field: google.protobuf.Timestamp idle_stop_at = 12;
+   */
+  idleStopAt?: Timestamp | undefined;
 };
 
 /**
@@ -95,6 +104,46 @@ export declare type EnvironmentDetail = Message<"atelier.v1.EnvironmentDetail"> 
  * Use `create(EnvironmentDetailSchema)` to create a new message.
  */
 export declare const EnvironmentDetailSchema: GenMessage<EnvironmentDetail>;
+
+/**
+ * One piece of work that was seen in an environment.
+ *
+ * @generated from message atelier.v1.ActivityEntry
+ */
+export declare type ActivityEntry = Message<"atelier.v1.ActivityEntry"> & {
+  /**
+   * @generated from field: atelier.v1.ActivityKind kind = 1;
+   */
+  kind: ActivityKind;
+
+  /**
+   * What it is, as its user knows it: the program of a terminal, a task, the words of a keep-alive. Empty for a
+   * kind that says it all.
+   *
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * Since when it goes on.
+   *
+   * @generated from field: google.protobuf.Timestamp since = 3;
+   */
+  since?: Timestamp | undefined;
+
+  /**
+   * When it last happened; unset for what goes on now.
+   *
+   * @generated from field: google.protobuf.Timestamp last_at = 4;
+   */
+  lastAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message atelier.v1.ActivityEntry.
+ * Use `create(ActivityEntrySchema)` to create a new message.
+ */
+export declare const ActivityEntrySchema: GenMessage<ActivityEntry>;
 
 /**
  * @generated from message atelier.v1.StepStatus
@@ -179,6 +228,91 @@ export declare type ListeningPort = Message<"atelier.v1.ListeningPort"> & {
  * Use `create(ListeningPortSchema)` to create a new message.
  */
 export declare const ListeningPortSchema: GenMessage<ListeningPort>;
+
+/**
+ * @generated from enum atelier.v1.ActivityKind
+ */
+export enum ActivityKind {
+  /**
+   * @generated from enum value: ACTIVITY_KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * The environment came up.
+   *
+   * @generated from enum value: ACTIVITY_KIND_START = 1;
+   */
+  START = 1,
+
+  /**
+   * A client did something: a call, a command, a connection to a port.
+   *
+   * @generated from enum value: ACTIVITY_KIND_CLIENT = 2;
+   */
+  CLIENT = 2,
+
+  /**
+   * An editor or another client said that somebody works (MarkEnvironmentActive); named by its source.
+   *
+   * @generated from enum value: ACTIVITY_KIND_MARK = 3;
+   */
+  MARK = 3,
+
+  /**
+   * Somebody typed into a terminal.
+   *
+   * @generated from enum value: ACTIVITY_KIND_TERMINAL_INPUT = 4;
+   */
+  TERMINAL_INPUT = 4,
+
+  /**
+   * A terminal that somebody looks at printed something.
+   *
+   * @generated from enum value: ACTIVITY_KIND_TERMINAL_OUTPUT = 5;
+   */
+  TERMINAL_OUTPUT = 5,
+
+  /**
+   * A task of the automations file.
+   *
+   * @generated from enum value: ACTIVITY_KIND_TASK = 6;
+   */
+  TASK = 6,
+
+  /**
+   * A command of a client that waits for its end.
+   *
+   * @generated from enum value: ACTIVITY_KIND_EXECUTION = 7;
+   */
+  EXECUTION = 7,
+
+  /**
+   * Something inside that asked to be kept alive.
+   *
+   * @generated from enum value: ACTIVITY_KIND_KEEP_ALIVE = 8;
+   */
+  KEEP_ALIVE = 8,
+
+  /**
+   * Processes used the CPU.
+   *
+   * @generated from enum value: ACTIVITY_KIND_CPU = 9;
+   */
+  CPU = 9,
+
+  /**
+   * Work of one of the kinds that go on has ended.
+   *
+   * @generated from enum value: ACTIVITY_KIND_ENDED_WORK = 10;
+   */
+  ENDED_WORK = 10,
+}
+
+/**
+ * Describes the enum atelier.v1.ActivityKind.
+ */
+export declare const ActivityKindSchema: GenEnum<ActivityKind>;
 
 /**
  * @generated from enum atelier.v1.StepPhase

@@ -11,7 +11,7 @@ import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegen
 import type { Message } from "@bufbuild/protobuf";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import type { AutomationsFile, Service, ServiceStatus, TaskExecution, TaskExecutionStatus } from "../../gitpod/v1/environment_automation_pb.js";
-import type { ListeningPort, StepPhase } from "./environment_detail_pb.js";
+import type { ActivityEntry, ListeningPort, StepPhase } from "./environment_detail_pb.js";
 import type { EnvironmentGitStatus } from "../../gitpod/v1/git_status_pb.js";
 
 /**
@@ -472,33 +472,9 @@ export declare const ExecutionReportSchema: GenMessage<ExecutionReport>;
  */
 export declare type Activity = Message<"atelier.v1.Activity"> & {
   /**
-   * The last time a user's keystroke or a client's command arrived.
-   *
-   * @generated from field: google.protobuf.Timestamp last_input_at = 1;
+   * @generated from field: repeated atelier.v1.ActivityEntry entries = 6;
    */
-  lastInputAt?: Timestamp | undefined;
-
-  /**
-   * @generated from field: int32 open_terminals = 2;
-   */
-  openTerminals: number;
-
-  /**
-   * @generated from field: int32 running_tasks = 3;
-   */
-  runningTasks: number;
-
-  /**
-   * @generated from field: int32 running_executions = 4;
-   */
-  runningExecutions: number;
-
-  /**
-   * Names of processes that asked to be kept alive.
-   *
-   * @generated from field: repeated string keep_alive = 5;
-   */
-  keepAlive: string[];
+  entries: ActivityEntry[];
 };
 
 /**
