@@ -18,13 +18,17 @@ function addressesOf(pid: number): { readonly near: string; readonly far: string
 /** A made machine; `close` takes it away. */
 export class RemoteHost {
   readonly address: string;
+  /** The address of this machine on the link between the two. */
+  readonly nearAddress: string;
+  readonly #link = `atr${process.pid}`;
   readonly #name = `at-remote-${process.pid}`;
   readonly #servers: ChildProcess[] = [];
 
   constructor() {
     const { near, far } = addressesOf(process.pid);
     this.address = far;
-    const link = `atr${process.pid}`;
+    this.nearAddress = near;
+    const link = this.#link;
     const ip = (...words: string[]): void => void execFileSync('ip', words, { stdio: 'pipe' });
     ip('netns', 'add', this.#name);
     ip('link', 'add', link, 'type', 'veth', 'peer', 'name', 'out', 'netns', this.#name);
@@ -75,6 +79,26 @@ export class RemoteHost {
     let said = '';
     server.stderr?.setEncoding('utf8').on('data', (text: string) => (said += text));
     await vi.waitFor(() => expect(said).toContain('Server listening'), { timeout: 60_000 });
+  }
+
+  /** Starts a program there that is a server. */
+  async serve(words: readonly string[]): Promise<void> {
+    await once(this.#start(words), 'spawn');
+  }
+
+  /**
+   * Gives it more addresses, to which what comes in by an interface of this machine is led, and nothing else; gives
+   * what takes them away again.
+   */
+  alsoAt(addresses: readonly string[], from: string): (() => void)[] {
+    const table = String(100_000 + process.pid);
+    const ip = (...words: string[]): void => void execFileSync('ip', words, { stdio: 'pipe' });
+    return addresses.map((address) => {
+      ip('-n', this.#name, 'address', 'add', `${address}/32`, 'dev', 'out');
+      ip('route', 'add', address, 'dev', this.#link, 'table', table);
+      ip('rule', 'add', 'iif', from, 'to', address, 'lookup', table);
+      return () => ip('rule', 'delete', 'iif', from, 'to', address, 'lookup', table);
+    });
   }
 
   /** Ends the servers and takes the machine away. */
