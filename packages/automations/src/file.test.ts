@@ -151,6 +151,14 @@ const malformed: Record<string, [string, string]> = {
   ],
   'too long': ['#'.repeat(300_000), 'a.yaml is too long: 300000 characters, where 131072 are allowed.'],
   'too many tasks': [`tasks:\n${many}`, 'a.yaml:1:1: the file has 501 tasks and services; 500 are allowed.'],
+  'a NUL': [
+    'tasks:\n  a: { name: A, command: "a\\0b" }\n',
+    'a.yaml:2:26: this text has the character NUL in it, which no program takes. Remove it.',
+  ],
+  'half a character': [
+    'tasks:\n  a: { name: "\\ud800", command: b }\n',
+    'a.yaml:2:14: this text has half of a surrogate pair in it, which no program takes. Remove it.',
+  ],
   'a list at the top': ['- a\n', 'a.yaml:1:1: the file must be a map of names to values, not a list.'],
   'text at the top': [
     'automations',

@@ -53,6 +53,7 @@ export class Reader {
     }
     if (first) throw this.errorAt(first.pos[0], `this is not YAML: ${sentence(first.message)}`);
     this.#refuseRepeatedKeys();
+    this.#refuseUnsendable();
     try {
       this.#value = this.#document.toJS({ maxAliasCount: aliasCountMax });
     } catch (cause) {
@@ -119,6 +120,20 @@ export class Reader {
           }
           seen.add(name);
         }
+      },
+    });
+  }
+
+  /** What no program takes as an argument and no message as a text. */
+  #refuseUnsendable(): void {
+    visit(this.#document, {
+      Scalar: (_key, { value, range }) => {
+        if (typeof value !== 'string' || (value.isWellFormed() && !value.includes('\0'))) return;
+        const what = value.includes('\0') ? 'the character NUL' : 'half of a surrogate pair';
+        throw this.errorAt(
+          range?.[0] ?? 0,
+          `this text has ${what} in it, which no program takes. Remove it.`,
+        );
       },
     });
   }

@@ -6,6 +6,9 @@ import { exitCodeOf, misuse, ownFailure } from './exit.ts';
 import { createProgram } from './program.ts';
 import { machineSystem } from './system.ts';
 
+export { createContext, type CommandContext } from './context.ts';
+export { exitCodes } from './exit.ts';
+
 /** Runs the command that this process was started with, and ends the process. */
 export async function runCommandLine(): Promise<void> {
   const context = createContext(machineSystem, softwareVersion);
@@ -18,7 +21,8 @@ export async function runCommandLine(): Promise<void> {
   process.stdout.write('', () => process.stderr.write('', () => process.exit()));
 }
 
-async function runCommand(context: CommandContext, given: readonly string[]): Promise<number> {
+/** Runs the command of these arguments, of which the first two are the program's, and gives its exit code. */
+export async function runCommand(context: CommandContext, given: readonly string[]): Promise<number> {
   let exitCode = 0;
   try {
     await createProgram(context, (code) => (exitCode = code)).parseAsync(given);

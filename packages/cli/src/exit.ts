@@ -1,7 +1,8 @@
 /** Exit codes: 0 is success, an error has the code of its kind, and `exec` and `shell` keep 255 for Atelier itself. */
 import type { ErrorCode } from '@atelier/api';
 
-const exitCodes: Readonly<Record<ErrorCode, number>> = {
+/** The exit code of each kind of error. */
+export const exitCodes: Readonly<Record<ErrorCode, number>> = {
   internal: 1,
   invalid_argument: 2,
   unauthenticated: 3,

@@ -5,6 +5,7 @@ export function closestName(name: string, known: readonly string[]): string | un
   const limit = Math.max(1, Math.floor(name.length / 4));
   let best: { name: string; slips: number } | undefined;
   for (const candidate of known) {
+    if (Math.abs(candidate.length - name.length) > limit) continue;
     const slips = slipsBetween(name.toLowerCase(), candidate.toLowerCase());
     if (slips <= limit && (!best || slips < best.slips)) best = { name: candidate, slips };
   }

@@ -188,6 +188,14 @@ test.each(Object.entries(warned))('warns: %s', (_name, [text, warnings]) => {
   expect(parseConfiguration(text, path).warnings).toEqual(warnings);
 });
 
+test('warns of many unknown properties, some of them long, without comparing all of them', () => {
+  const names = Array.from({ length: 30_000 }, (_unused, index) => `"p${index}":0`);
+  const text = `{"${'x'.repeat(100_000)}":0,${names.join(',')}}`;
+  const { warnings } = parseConfiguration(text, path);
+  expect(warnings.length).toBe(101);
+  expect(warnings.at(-1)).toBe('There are more warnings than are shown here.');
+});
+
 test('what has no effect is not part of the configuration', () => {
   const text = '{ "image": "x", "privileged": true, "features": { "f": {} }, "unheardOf": 1 }';
   expect(parseConfiguration(text, path).configuration).toEqual({ image: 'x' });
@@ -244,6 +252,10 @@ const malformed: Record<string, [string, string]> = {
     '{ "name": "a" } /* end',
     `${path}:1:17: a comment is not closed; add "*/" (at "/* end").`,
   ],
+  'an open comment before the last line end': [
+    '{} /*\r\n',
+    `${path}:1:4: a comment is not closed; add "*/" (at "/*").`,
+  ],
   'a bad escape': [
     '{ "name": "C:\\x" }',
     `${path}:1:11: a backslash must be written twice in a text, or be one of \\" \\\\ \\/ \\b \\f \\n \\r \\t \\u (at "\\"C:\\\\x\\"").`,
@@ -263,6 +275,14 @@ const malformed: Record<string, [string, string]> = {
   'too long': [
     ' '.repeat(600_000),
     `${path} is too long: 600000 characters, where 524288 are allowed. Make it shorter.`,
+  ],
+  'a NUL': [
+    '{ "postCreateCommand": ["a\\u0000"] }',
+    `${path}:1:25: this text has the character NUL in it, which no program takes. Remove it.`,
+  ],
+  'half a character as a name': [
+    '{ "containerEnv": { "\\udc00": "a" } }',
+    `${path}:1:21: this text has half of a surrogate pair in it, which no program takes. Remove it.`,
   ],
   'image: a number': [
     '{ "image": 1 }',

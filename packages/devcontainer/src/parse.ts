@@ -10,7 +10,7 @@ import {
 } from 'jsonc-parser';
 import type { DevContainerConfiguration, ParsedConfiguration } from './configuration.ts';
 import { deservesWarning, properties, type Property } from './properties.ts';
-import { checkShape, namedChildren, unknownProperty, type ShapeFindings } from './shape.ts';
+import { checkShape, namedChildren, warn, warnOfUnknown, type ShapeFindings } from './shape.ts';
 
 /** The longest text that is read, in UTF-16 units: far above any real file, far below harm. */
 const configurationLengthMax = 512 * 1024;
@@ -33,14 +33,15 @@ export function parseConfiguration(text: string, path: string): ParsedConfigurat
   }
   const seen = new Map<string, Node>();
   for (const [name, node] of namedChildren(root)) {
-    if (seen.has(name)) findings.warnings.push(`${name} is given more than once; the last one counts.`);
+    if (seen.has(name))
+      warn(findings.warnings, () => `${name} is given more than once; the last one counts.`);
     seen.set(name, node);
   }
   const entries: [string, unknown][] = [];
   for (const [name, node] of seen) {
     const property = Object.hasOwn(properties, name) ? properties[name] : undefined;
     if (!property) {
-      findings.warnings.push(unknownProperty(name, name, Object.keys(properties)));
+      warnOfUnknown(name, name, Object.keys(properties), findings.warnings);
       continue;
     }
     checkShape(node, property.shape, name, findings);
@@ -132,7 +133,18 @@ function parseRoot(text: string, path: string): Node {
       `the file must hold one object in { }, not ${root.type === 'array' ? 'a list' : `a ${root.type}`}.`,
     );
   }
+  refuseUnsendable(root, text, path);
   return root;
+}
+
+/** What is written as an escape may be what no program takes as an argument and no message as a text. */
+function refuseUnsendable(node: Node, text: string, path: string): void {
+  for (const child of node.children ?? []) refuseUnsendable(child, text, path);
+  if (node.type !== 'string') return;
+  const value = getNodeValue(node) as string;
+  if (value.isWellFormed() && !value.includes('\0')) return;
+  const what = value.includes('\0') ? 'the character NUL' : 'half of a surrogate pair';
+  throw located(text, path, node.offset, `this text has ${what} in it, which no program takes. Remove it.`);
 }
 
 /** Walks the tokens only, so that a hostile text cannot exhaust the stack of the parser behind it. */
@@ -140,11 +152,11 @@ function refuseDepth(text: string, path: string): void {
   const scanner = createScanner(text, true);
   let depth = 0;
   for (;;) {
-    const position = scanner.getPosition();
     scanner.scan();
-    const length = scanner.getTokenLength();
-    if (length === 0 && scanner.getPosition() === position) return;
-    const character = length === 1 ? text[scanner.getTokenOffset()] : '';
+    // Only the end of the text is a token there. Neither its position nor its length tells: an open comment before
+    // the last line end makes the scanner go beyond the text.
+    if (scanner.getTokenOffset() >= text.length) return;
+    const character = scanner.getTokenLength() === 1 ? text[scanner.getTokenOffset()] : '';
     if (character === '{' || character === '[') depth += 1;
     if (character === '}' || character === ']') depth -= 1;
     if (depth > configurationDepthMax) {

@@ -47,7 +47,7 @@ export function checkShape(node: Node, shape: Shape, path: string, findings: Sha
       for (const [name, value] of namedChildren(node)) {
         const property = Object.hasOwn(shape.properties, name) ? shape.properties[name] : undefined;
         if (property) checkShape(value, property, `${path}.${name}`, findings);
-        else findings.warnings.push(unknownProperty(`${path}.${name}`, name, Object.keys(shape.properties)));
+        else warnOfUnknown(`${path}.${name}`, name, Object.keys(shape.properties), findings.warnings);
       }
       return;
     case 'either':
@@ -62,10 +62,26 @@ export function checkShape(node: Node, shape: Shape, path: string, findings: Sha
   }
 }
 
-/** The sentence about a property that nobody knows, with the name that was probably meant. */
-export function unknownProperty(path: string, name: string, known: readonly string[]): string {
-  const meant = closestName(name, known);
-  return `${path} is not a known property and has no effect${meant === undefined ? '.' : `; did you mean ${meant}?`}`;
+/** Nobody reads more warnings, and each unknown name is compared with every known one. */
+const warningsMax = 100;
+
+/** Adds a warning, the last of which says that there would be more. */
+export function warn(warnings: string[], warning: () => string): void {
+  if (warnings.length < warningsMax) warnings.push(warning());
+  else if (warnings.length === warningsMax) warnings.push('There are more warnings than are shown here.');
+}
+
+/** Warns of a property that nobody knows, with the name that was probably meant. */
+export function warnOfUnknown(
+  path: string,
+  name: string,
+  known: readonly string[],
+  warnings: string[],
+): void {
+  warn(warnings, () => {
+    const meant = closestName(name, known);
+    return `${path} is not a known property and has no effect${meant === undefined ? '.' : `; did you mean ${meant}?`}`;
+  });
 }
 
 /** The properties of an object node with their values, in the order of the text. */

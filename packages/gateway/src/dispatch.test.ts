@@ -115,6 +115,27 @@ describe('a call', () => {
   });
 });
 
+it('a binary message that cannot be read is the mistake of the caller', async () => {
+  const headers = { 'content-type': 'application/proto' };
+  const response = await post('/gitpod.v1.IdentityService/ExchangeToken', '\u000a\u007f', headers);
+  expect(response.status).toBe(400);
+  expect(await response.json()).toMatchObject({ code: 'invalid_argument' });
+});
+
+it.each([
+  ['connect-timeout-ms', '9999999999', 'application/json'],
+  ['grpc-timeout', '99999999H', 'application/grpc-web+json'],
+])('%s: %s, longer than any timer, does not end the call at once', async (name, value, type) => {
+  const warnings: unknown[] = [];
+  const warn = (warning: unknown): number => warnings.push(warning);
+  process.on('warning', warn);
+  const body = type === 'application/json' ? '{}' : '\0\0\0\0\u0002{}';
+  const response = await post(method, body, { [name]: value, 'content-type': type });
+  expect(await response.text()).toContain('{"organizationId":"ours"}');
+  process.off('warning', warn);
+  expect(warnings).toEqual([]);
+});
+
 describe('the host that a client asked for', () => {
   it.each(['localhost', 'LOCALHOST:80', '127.0.0.1', '[::1]:4711'])('%s is ours', async (host) => {
     const head = `POST ${method} HTTP/1.1\r\nhost: ${host}\r\ncontent-type: application/json\r\n`;
@@ -137,6 +158,11 @@ describe('the host that a client asked for', () => {
       expect(status).toBe(403);
     },
   );
+
+  it('with a port that is none is refused', async () => {
+    const answer = await raw(`POST ${method} HTTP/1.1\r\nhost: localhost:99999\r\nconnection: close\r\n\r\n`);
+    expect(answer).toMatch(/^HTTP\/1.1 400 [^]*invalid_argument/);
+  });
 
   it.each(['//[', 'http://evil.example/', '*', '\\\\'])('with the path %j harms nothing', async (path) => {
     const answer = await raw(`OPTIONS ${path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n`);

@@ -18,6 +18,7 @@ import {
   universalResponseToNodeResponse,
   type connectNodeAdapter,
 } from '@connectrpc/connect-node';
+import { unreadableStart } from './errors.ts';
 import { httpStatusOf, retryHeadersOf } from './http-status.ts';
 
 /** A request handler for node:http and node:http2 servers. */
@@ -76,7 +77,7 @@ export function createDispatcher(options: DispatchOptions): NodeHandler {
     const { methodPath, values } = await options.admit({ path, header: request.header });
     const handler = handlers.get(methodPath);
     const known = { ...request, contextValues: values ?? createContextValues() };
-    if (handler?.methods.has(request.method)) return handler.run(known);
+    if (handler?.methods.has(request.method)) return withoutBlame(await handler.run(known));
     if (options.fallback) return options.fallback(known);
     throw new AtelierError(
       'unimplemented',
@@ -102,11 +103,27 @@ async function receive(
   response: NodeResponse,
   hostNames: ReadonlySet<string>,
 ): Promise<UniversalServerRequest> {
-  refuseForeignHost(request.headers[':authority'] ?? request.headers.host, hostNames);
-  if (!URL.canParse(request.url ?? '', 'http://localhost') || !request.url?.startsWith('/')) {
+  const host = request.headers[':authority'] ?? request.headers.host;
+  refuseForeignHost(host, hostNames);
+  if (!URL.canParse(request.url ?? '', `http://${String(host)}`) || !request.url?.startsWith('/')) {
     throw new AtelierError('invalid_argument', 'the request names no path of this server');
   }
-  return universalRequestFromNodeRequest(request, response, undefined, undefined);
+  const universal = universalRequestFromNodeRequest(request, response, undefined, undefined);
+  for (const name of ['connect-timeout-ms', 'grpc-timeout']) {
+    if (timeoutMsOf(universal.header.get(name) ?? '') > timerMsMax) universal.header.delete(name);
+  }
+  return universal;
+}
+
+/** A timer for longer fires at once. Whoever gives a call more than 24 days does not mean a deadline. */
+const timerMsMax = 0x7fffffff;
+
+const timeoutUnitsMs: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1000, '': 1 };
+
+/** The milliseconds of a timeout as Connect or gRPC has it, where they can be too many; 0 for anything else. */
+function timeoutMsOf(text: string): number {
+  const match = /^(\d{1,10})([HMS]?)$/.exec(text);
+  return match ? Number(match[1]) * (timeoutUnitsMs[match[2] ?? ''] ?? 1) : 0;
 }
 
 /** A browser sends the name that it was told; a name that is not ours means that a page was tricked into it. */
@@ -119,6 +136,34 @@ function refuseForeignHost(host: unknown, hostNames: ReadonlySet<string>): void 
     'permission_denied',
     `this server is not called ${JSON.stringify(name)}; use its own address`,
   );
+}
+
+/**
+ * A call whose binary message cannot be read is the caller's mistake, as it is in JSON; the library answers it as
+ * ours. What fails later, in a stream, passes `wireErrors`.
+ */
+async function withoutBlame(response: UniversalServerResponse): Promise<UniversalServerResponse> {
+  if (response.status !== 500 || !response.body) return response;
+  const parts: Uint8Array[] = [];
+  for await (const part of response.body) parts.push(part);
+  const body = Buffer.concat(parts);
+  const message = unreadableMessage(body.toString('utf8'));
+  return message === undefined
+    ? { ...response, body: once(body) }
+    : errorResponse({ code: 'invalid_argument', message });
+}
+
+async function* once(body: Uint8Array): AsyncIterable<Uint8Array> {
+  yield body;
+}
+
+function unreadableMessage(text: string): string | undefined {
+  try {
+    const { code, message } = JSON.parse(text) as Partial<WireError>;
+    return code === 'internal' && message?.startsWith(unreadableStart) ? message : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 interface WireError {

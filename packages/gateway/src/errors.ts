@@ -1,15 +1,27 @@
 /** Our errors on their way to clients, whether a call fails at once or its stream later. */
 import { toAtelierError, toConnectError } from '@atelier/api';
-import type { ConnectError, Interceptor } from '@connectrpc/connect';
+import { Code, ConnectError, type Interceptor } from '@connectrpc/connect';
 import { retryHeadersOf } from './http-status.ts';
 
 /** Is told of an error that is our own fault, with the method that it happened in. */
 export type ReportFault = (method: string, error: unknown) => void;
 
+/** How the library begins its message for a binary message that cannot be read, with the code of a fault of ours. */
+export const unreadableStart = 'parse binary: ';
+
+function isUnreadable(thrown: unknown): thrown is ConnectError {
+  return (
+    thrown instanceof ConnectError &&
+    thrown.code === Code.Internal &&
+    thrown.rawMessage.startsWith(unreadableStart)
+  );
+}
+
 /** Maps every error of a handler to the wire. */
 export function wireErrors(report: ReportFault = () => undefined): Interceptor {
   return (next) => async (request) => {
     const mapped = (thrown: unknown): ConnectError => {
+      if (isUnreadable(thrown)) return new ConnectError(thrown.rawMessage, Code.InvalidArgument);
       const { code } = toAtelierError(thrown);
       if (code === 'internal' || code === 'data_loss')
         report(`${request.service.typeName}/${request.method.name}`, thrown);
