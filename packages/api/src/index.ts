@@ -4,3 +4,4 @@ export * from './errors.ts';
 export * from './identifiers.ts';
 export * from './phase.ts';
 export * from './protocol.ts';
+export * from './writable.ts';

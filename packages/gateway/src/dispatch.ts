@@ -18,7 +18,7 @@ import {
   universalResponseToNodeResponse,
   type connectNodeAdapter,
 } from '@connectrpc/connect-node';
-import { unreadableStart } from './errors.ts';
+import { unreadablePattern } from './errors.ts';
 import { httpStatusOf, retryHeadersOf } from './http-status.ts';
 
 /** A request handler for node:http and node:http2 servers. */
@@ -160,7 +160,7 @@ async function* once(body: Uint8Array): AsyncIterable<Uint8Array> {
 function unreadableMessage(text: string): string | undefined {
   try {
     const { code, message } = JSON.parse(text) as Partial<WireError>;
-    return code === 'internal' && message?.startsWith(unreadableStart) ? message : undefined;
+    return code === 'internal' && unreadablePattern.test(message ?? '') ? message : undefined;
   } catch {
     return undefined;
   }

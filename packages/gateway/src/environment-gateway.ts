@@ -32,7 +32,8 @@ export interface EnvironmentGateway {
   close(): Promise<void>;
 }
 
-const messageBytesMax = 16 * 1024 * 1024;
+/** A supervisor takes no more either, and to parse far more would hold up everybody. */
+const messageBytesMax = 4 * 1024 * 1024;
 /** Methods that only look: a page that asks again and again is nobody at work. */
 const looks = new Set(['GetGitStatus', 'ListCapabilities', 'ListProcesses', 'ListTerminals']);
 const environmentKey = createContextKey('', { description: 'id of the environment that the call is for' });

@@ -6,14 +6,14 @@ import { retryHeadersOf } from './http-status.ts';
 /** Is told of an error that is our own fault, with the method that it happened in. */
 export type ReportFault = (method: string, error: unknown) => void;
 
-/** How the library begins its message for a binary message that cannot be read, with the code of a fault of ours. */
-export const unreadableStart = 'parse binary: ';
+/** How the library's words begin about a message that cannot be read, with the code of a fault of ours. */
+export const unreadablePattern = /^(?:parse binary: |received compressed envelope)/;
 
 function isUnreadable(thrown: unknown): thrown is ConnectError {
   return (
     thrown instanceof ConnectError &&
     thrown.code === Code.Internal &&
-    thrown.rawMessage.startsWith(unreadableStart)
+    unreadablePattern.test(thrown.rawMessage)
   );
 }
 

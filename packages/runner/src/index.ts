@@ -3,8 +3,16 @@ export { type LocalFolders, machineFolders } from './content/local-folder.ts';
 export { noKeys, type SshKeys } from './content/ssh-keys.ts';
 export type { EnvironmentSettings } from './environment.ts';
 export type { RunnerIdentity } from './identity.ts';
+export { type Ledger, openLedger } from './ledger.ts';
 export { type LogStorage, openLogStorage } from './log-storage.ts';
-export { type Dial, defaultPlaneLinkSettings, type PlaneLinkState } from './plane-link/plane-link.ts';
+export { createLogs } from './logs.ts';
+export { createOutbox } from './plane-link/outbox.ts';
+export {
+  createPlaneLink,
+  type Dial,
+  defaultPlaneLinkSettings,
+  type PlaneLinkState,
+} from './plane-link/plane-link.ts';
 export { createRunner, type Runner, type RunnerOptions, type RunnerSettings } from './runner.ts';
 export {
   type LedgerStorage,
@@ -13,3 +21,4 @@ export {
   type RecordDocument,
   type RecordStorage,
 } from './storage.ts';
+export { SupervisorClient } from './supervisor-client/supervisor-client.ts';

@@ -22,20 +22,25 @@ const shutdownGraceMsDefault = 10_000;
 
 /** Makes a function that serves a supervisor over a connected stream; it resolves when that connection is over. */
 export function supervisorServer(supervisor: Supervisor): (stream: Duplex) => Promise<void> {
+  const handle = connectNodeAdapter({
+    routes: (router) => routes(supervisor, router),
+    interceptors: [errorsToTheWire],
+    acceptCompression: [],
+    readMaxBytes: messageBytesMax,
+    writeMaxBytes: messageBytesMax,
+    grpc: false,
+    grpcWeb: false,
+  });
   const server = createServer(
     {
       maxSessionMemory: sessionMemoryMegabytes,
       settings: { initialWindowSize: windowBytes, maxConcurrentStreams: streamsMax },
     },
-    connectNodeAdapter({
-      routes: (router) => routes(supervisor, router),
-      interceptors: [errorsToTheWire],
-      acceptCompression: [],
-      readMaxBytes: messageBytesMax,
-      writeMaxBytes: messageBytesMax,
-      grpc: false,
-      grpcWeb: false,
-    }),
+    (request, response) => {
+      // What no URL can be made of would throw where nobody catches.
+      if (URL.canParse(request.url ?? '', `http://${request.authority}`)) handle(request, response);
+      else response.writeHead(400).end();
+    },
   );
   server.on('sessionError', () => {});
   return (stream) =>

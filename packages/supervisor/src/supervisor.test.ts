@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:http2';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { once } from 'node:events';
@@ -65,6 +66,17 @@ it('survives a peer that is no runner', async () => {
     clients = await trial.connect();
     expect((await clients.supervisor.hello({})).boot).toBe('trial');
   }
+});
+
+it('answers a request that names no address with a refusal', async () => {
+  clients.drop();
+  const socket = await trial.accept();
+  const session = connect('http://supervisor', { createConnection: () => socket });
+  const request = session.request({ ':method': 'POST', ':path': '/x', ':authority': 'localhost:99999' });
+  const [headers] = (await once(request, 'response')) as [Record<string, unknown>];
+  expect(headers[':status']).toBe(400);
+  session.destroy();
+  clients = await trial.connect();
 });
 
 describe('life-cycle commands', () => {

@@ -1,5 +1,5 @@
 /** Sends the bytes of a conversation to a port and judges what comes back. */
-import { connect } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { wireCode } from './target.ts';
 
 /**
@@ -12,25 +12,25 @@ const quietTurnsMax = 60;
  * What the server said: a code, `ok`, `closed` when it hung up without a word, or `waiting` when it waits for the
  * rest of a request or goes on with a stream.
  */
-export async function converse(port: number, bytes: Uint8Array): Promise<string> {
-  const socket = connect(port, '127.0.0.1');
+export async function converse(socket: Duplex, bytes: Uint8Array): Promise<string> {
   const parts: Buffer[] = [];
-  let [quietTurns, isOver, isConnected] = [0, false, false];
-  socket.on('connect', () => (isConnected = true));
+  let quietTurns = 0;
+  const state = { isOver: false, isConnected: !('connecting' in socket) };
+  socket.on('connect', () => (state.isConnected = true));
   socket.on('data', (part) => {
     parts.push(part);
     quietTurns = 0;
   });
   socket.on('drain', () => (quietTurns = 0));
-  socket.on('error', () => (isOver = true));
-  socket.on('close', () => (isOver = true));
+  socket.on('error', () => (state.isOver = true));
+  socket.on('close', () => (state.isOver = true));
   socket.write(bytes);
-  for (; !isOver && quietTurns < quietTurnsMax; quietTurns += isConnected ? 1 : 0) {
+  for (; !state.isOver && quietTurns < quietTurnsMax; quietTurns += state.isConnected ? 1 : 0) {
     await new Promise((resolve) => setImmediate(resolve));
     if (quietTurns === 0 && isWhole(Buffer.concat(parts))) break;
   }
   socket.destroy();
-  return judge(Buffer.concat(parts), !isOver);
+  return judge(Buffer.concat(parts), quietTurns >= quietTurnsMax);
 }
 
 /** Whether the answer to the first request is there, or the connection is given up by the server. */

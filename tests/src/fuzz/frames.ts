@@ -1,6 +1,6 @@
 /** Connect's envelopes: a flag byte, a length of four bytes, a message. */
 import type { Random } from '@atelier/api';
-import { between, pick } from '@atelier/simulation/random';
+import { pick } from '@atelier/simulation/random';
 import { chance } from './mutate.ts';
 
 /** One envelope, whose flags or length are wrong now and then. */
@@ -13,15 +13,4 @@ export function frame(random: Random, message: Uint8Array): Buffer {
     : message.length;
   head.writeUInt32BE(length, 1);
   return Buffer.concat([head, message]);
-}
-
-/** The bytes in pieces that end anywhere. */
-export function pieces(random: Random, bytes: Uint8Array): Uint8Array[] {
-  const parts: Uint8Array[] = [];
-  for (let from = 0; from < bytes.length;) {
-    const to = from + (chance(random, 0.7) ? bytes.length : between(random, 1, 64));
-    parts.push(bytes.subarray(from, to));
-    from = to;
-  }
-  return parts;
 }

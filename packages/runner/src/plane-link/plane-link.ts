@@ -11,11 +11,14 @@ import {
   sleep,
   softwareVersion,
   toAtelierError,
+  whyUnwritable,
   type Clock,
   type Random,
   type Timer,
 } from '@atelier/api';
 import {
+  DesiredChangeSchema,
+  PlaneWelcomeSchema,
   RunnerHelloSchema,
   SyncRequestSchema,
   type DesiredChange,
@@ -210,7 +213,7 @@ class RunningPlaneLink implements PlaneLink {
     const { ledger } = this.options;
     this.extendLease();
     if (response.message.case === 'desired') {
-      const change = requireIds(response.message.value);
+      const change = requireUsable(response.message.value);
       const touched = await ledger.apply(change);
       connection.control(acknowledgement(ledger.revision()));
       this.release();
@@ -281,7 +284,10 @@ function neighbourOf(version: number): number {
 
 function requireWelcome(response: SyncResponse): PlaneWelcome {
   if (response.message.case !== 'welcome') {
-    throw new AtelierError('internal', 'The management plane did not begin with a welcome; dialling again.');
+    throw new AtelierError(
+      'invalid_argument',
+      'The management plane did not begin with a welcome; dialling again.',
+    );
   }
   const welcome = response.message.value;
   if (agreedVersion(runnerProtocolVersion, welcome.protocolVersion) === undefined) {
@@ -291,18 +297,34 @@ function requireWelcome(response: SyncResponse): PlaneWelcome {
     );
   }
   if (!isId(welcome.planeId)) {
-    throw new AtelierError('internal', 'The management plane did not say which one it is; dialling again.');
+    throw new AtelierError(
+      'invalid_argument',
+      'The management plane did not say which one it is; dialling again.',
+    );
   }
+  requireWritable(whyUnwritable(PlaneWelcomeSchema, welcome));
   return welcome;
 }
 
-// Ids become parts of paths and names: one that is none must not reach the ledger.
-function requireIds(change: DesiredChange): DesiredChange {
-  const wrong = change.environments.find(({ environment }) => !isId(environment?.id ?? ''));
-  if (wrong === undefined) return change;
+/** What can go into the ledger. Ids become parts of paths and names, so one that is none must not get there. */
+function requireUsable(change: DesiredChange): DesiredChange {
+  const ids = change.environments.map(({ environment }) => environment?.id ?? '');
+  const wrong = [...ids, ...change.forgottenIds].find((id) => !isId(id));
+  if (wrong !== undefined) {
+    throw new AtelierError(
+      'invalid_argument',
+      `The management plane sent an environment with the id ${JSON.stringify(wrong)}, which is none.`,
+    );
+  }
+  requireWritable(whyUnwritable(DesiredChangeSchema, change));
+  return change;
+}
+
+function requireWritable(why: string | undefined): void {
+  if (why === undefined) return;
   throw new AtelierError(
     'invalid_argument',
-    `The management plane sent an environment with the id ${JSON.stringify(wrong.environment?.id ?? '')}, which is none.`,
+    `The management plane sent what cannot be written down: ${why}. Update the older of the two.`,
   );
 }
 

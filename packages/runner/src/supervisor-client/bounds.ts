@@ -2,8 +2,12 @@
  * What is believed of a supervisor: it speaks for root inside an environment, so every list has a length,
  * every text too, and what breaks the form ends the connection.
  */
-import { AtelierError } from '@atelier/api';
-import type { HelloResponse, SupervisorStatus } from '@atelier/api/atelier/supervisor';
+import { AtelierError, whyUnwritable } from '@atelier/api';
+import {
+  SupervisorStatusSchema,
+  type HelloResponse,
+  type SupervisorStatus,
+} from '@atelier/api/atelier/supervisor';
 
 /** The most that a status may hold; far above what an honest supervisor sends. */
 export const statusBounds = {
@@ -51,6 +55,8 @@ export function boundedStatus(status: SupervisorStatus): SupervisorStatus {
   for (const { port } of status.ports) {
     if (!(port >= 1 && port <= 65_535)) throw broken(`it reports the port ${port}`);
   }
+  const unwritable = whyUnwritable(SupervisorStatusSchema, status);
+  if (unwritable !== undefined) throw broken(`its status cannot be written down (${unwritable})`);
   return cutTexts(status);
 }
 

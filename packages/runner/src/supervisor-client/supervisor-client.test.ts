@@ -76,6 +76,11 @@ describe('a supervisor that breaks the form', () => {
   it.each<[string, MessageInitShape<typeof SupervisorStatusSchema>, string]>([
     ['too many services', { services: Array.from({ length: 300 }, () => ({})) }, '300 services'],
     ['too many ports', { ports: Array.from({ length: 2000 }, () => ({ port: 1 })) }, '2000 ports'],
+    [
+      'a time that no calendar has',
+      { lifecycle: [{ startedAt: { seconds: 2n ** 60n } }] },
+      'cannot be written down',
+    ],
     ['an impossible port', { ports: [{ port: 70_000 }] }, 'the port 70000'],
     [
       'too many changed files',

@@ -1,5 +1,6 @@
 /** The plane's port: raw connections, both protocols, all dialects and methods. */
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ResourceService } from '@atelier/api/atelier/resource';
@@ -35,7 +36,7 @@ const known: Known = (field, random) => {
   const isText = field.fieldKind === 'scalar' || field.fieldKind === 'list';
   if (!isText || !chance(random, 0.8)) return undefined;
   if (/(?:^|_)ids?$/.test(field.name)) return chance(random, 0.7) ? knownId : unknownId;
-  if (/url$/.test(field.name)) return pick(random, urls);
+  if (field.name.endsWith('url')) return pick(random, urls);
   if (field.name === 'page_size') return 10n;
   return undefined;
 };
@@ -65,6 +66,7 @@ const shape: PortShape = {
   base: '/api',
   tokens: [userToken, runnerToken, 'wrong'],
   known,
+  http1: true,
 };
 
 /** The target. */
@@ -102,7 +104,8 @@ export const planePort: Target = {
       [knownId]: environment?.id ?? '',
     };
     return {
-      run: (input) => converse(listener.port, replaced(input as Uint8Array, replacements)),
+      run: (input) =>
+        converse(connect(listener.port, '127.0.0.1'), replaced(input as Uint8Array, replacements)),
       check: async () => void (await call('EnvironmentService/CreateEnvironment')),
       async close() {
         await plane.stop();

@@ -1,0 +1,17 @@
+import { expect, it } from 'vitest';
+import { linesOf, runInProcess } from './process.ts';
+import { targets } from './targets.ts';
+
+/** Another part of all inputs each day; a run that fails says which. */
+const seed = Math.floor(Date.now() / 86_400_000);
+
+/** So many that all of them together take about half a minute. */
+const inputs: Readonly<Record<string, number>> = { devcontainer: 2000, automations: 1000 };
+const inputsOfOthers = 300;
+
+it.each(Object.keys(targets))('%s takes whatever it is given', { timeout: 120_000 }, async (name) => {
+  const report = await runInProcess({ name, seed, inputs: inputs[name] ?? inputsOfOthers });
+  expect(report.findings, linesOf(report)).toEqual([]);
+  // One answer to everything would mean that the inputs do not get far.
+  expect(Object.keys(report.answers).length, linesOf(report)).toBeGreaterThan(2);
+});
