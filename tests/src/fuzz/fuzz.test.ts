@@ -13,5 +13,5 @@ it.each(Object.keys(targets))('%s takes whatever it is given', { timeout: 120_00
   const report = await runInProcess({ name, seed, inputs: inputs[name] ?? inputsOfOthers });
   expect(report.findings, linesOf(report)).toEqual([]);
   // One answer to everything would mean that the inputs do not get far.
-  expect(Object.keys(report.answers).length, linesOf(report)).toBeGreaterThan(2);
+  expect(Object.keys(report.answers).length, linesOf(report)).toBeGreaterThan(1);
 });

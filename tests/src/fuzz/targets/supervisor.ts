@@ -2,7 +2,7 @@
  * The supervisor's end of its protocol, with a runner that says anything. It runs as nobody, and the commands that
  * it is given do nothing. Left out: Shutdown, after which there is nothing to fuzz, and connections to ports.
  */
-import { mkdtempSync, chmodSync } from 'node:fs';
+import { chownSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { duplexPair } from 'node:stream';
@@ -35,8 +35,8 @@ export const supervisor: Target = {
   make: (random) => conversation(random, shape),
   async open() {
     const place = mkdtempSync(`${folder}-`);
-    chmodSync(place, 0o777);
     if (process.getuid?.() === 0) {
+      chownSync(place, nobody, nobody);
       process.setgroups?.([]);
       process.setgid?.(nobody);
       process.setuid?.(nobody);
@@ -65,7 +65,10 @@ export const supervisor: Target = {
           await served;
         }
       },
-      close: () => supervised.shutdown(1000),
+      async close() {
+        await supervised.shutdown(1000);
+        rmSync(place, { recursive: true });
+      },
     };
   },
 };
