@@ -229,11 +229,16 @@ class Drain {
 
   #watch(heardBefore: number): void {
     this.#machine.clock.timer(silenceMs, () => {
-      if (this.#reported) return;
-      const reading = this.#outputs.every((output) => output.destroyed || !output.isPaused());
-      if (reading && this.#heard === heardBefore) this.#report();
-      else this.#watch(this.#heard);
+      // After a stall the time is over before anything was read: what is there now is read before the immediate.
+      setImmediate(() => this.#judge(heardBefore));
     });
+  }
+
+  #judge(heardBefore: number): void {
+    if (this.#reported) return;
+    const reading = this.#outputs.every((output) => output.destroyed || !output.isPaused());
+    if (reading && this.#heard === heardBefore) this.#report();
+    else this.#watch(this.#heard);
   }
 
   #report(): void {
