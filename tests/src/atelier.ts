@@ -9,10 +9,13 @@ import { createClient, type AtelierClient } from '@atelier/sdk';
 import { fromJsonString } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { programs, whyNotHere } from './machine.ts';
+import type { Build } from './previous-build.ts';
 
-/** The sources, unless the command line has been packed for the tests. */
-const main =
-  process.env['ATELIER_COMMAND_LINE'] ?? join(import.meta.dirname, '../../packages/cli/src/main.ts');
+/** The build of this checkout: its sources, unless the command line has been packed for the tests. */
+const presentBuild: Build = {
+  node: programs.node,
+  main: process.env['ATELIER_COMMAND_LINE'] ?? join(import.meta.dirname, '../../packages/cli/src/main.ts'),
+};
 
 /** Paths on this machine become long quickly; a socket's must not. */
 const placeForHomes = '/var/tmp';
@@ -52,10 +55,13 @@ export class Atelier {
   /** For whatever a test needs beside the home. */
   readonly folder: string;
   readonly home: string;
+  readonly #build: Build;
   #client: AtelierClient | undefined;
 
-  constructor(name: string) {
-    this.folder = mkdtempSync(join(placeForHomes, `at-${name}-`));
+  /** `place` is the name of a new folder, or one whose folder and home are used by another build too. */
+  constructor(place: string | Atelier, build = presentBuild) {
+    this.#build = build;
+    this.folder = typeof place === 'string' ? mkdtempSync(join(placeForHomes, `at-${place}-`)) : place.folder;
     // The database's own user has to be able to pass.
     chmodSync(this.folder, 0o755);
     this.home = join(this.folder, 'home');
@@ -63,18 +69,21 @@ export class Atelier {
 
   /** Starts a command and does not wait for its end. */
   begin(arguments_: readonly string[], surroundings: Surroundings = {}): Begun {
-    return this.beginProgram(programs.node, [main, ...arguments_], surroundings);
+    const { node, main } = this.#build;
+    return this.beginProgram(node, [main, ...arguments_], surroundings);
   }
 
   /** The same on a terminal of this machine, which the command makes raw, as for a person. */
   beginOnTerminal(arguments_: readonly string[], redirection = ''): Begun {
-    const words = [programs.node, main, ...arguments_].map((word) => `'${word.replaceAll("'", `'\\''`)}'`);
+    const { node, main } = this.#build;
+    const words = [node, main, ...arguments_].map((word) => `'${word.replaceAll("'", `'\\''`)}'`);
     return this.beginProgram('script', ['-qefc', `exec ${words.join(' ')} ${redirection}`, '/dev/null']);
   }
 
   /** Starts a command as another user, who may read the checkout. */
   beginAs(userId: number, arguments_: readonly string[], surroundings: Surroundings): Begun {
-    const become = [`--reuid=${userId}`, `--regid=${userId}`, '--clear-groups', programs.node, main];
+    const { node, main } = this.#build;
+    const become = [`--reuid=${userId}`, `--regid=${userId}`, '--clear-groups', node, main];
     return this.beginProgram('setpriv', [...become, ...arguments_], surroundings);
   }
 

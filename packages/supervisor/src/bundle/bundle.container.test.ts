@@ -12,12 +12,12 @@ import {
 import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { supervisorProtocolVersion } from '@atelier/api';
 import type { ProcessExited } from '@atelier/api/atelier/process';
 import { clientsOf, specOf, transportOver, type TrialClients } from '../trial.ts';
-import { buildSupervisorBundle, type SupervisorBundle } from './index.ts';
+import { buildSupervisorBundle, keepBundles, type SupervisorBundle } from './index.ts';
 
 const needed = ['/usr/bin/unshare', '/usr/bin/catatonit', '/bin/busybox', '/lib/ld-musl-x86_64.so.1'];
 const missing = process.getuid?.() === 0 ? needed.filter((path) => !existsSync(path)) : ['root'];
@@ -158,8 +158,22 @@ describe.skipIf(missing.length > 0)('the bundle as PID 1', () => {
     expect(await buildSupervisorBundle(join(folder, 'bundles'))).toEqual(bundle);
     rmSync(join(folder, 'bundles/inputs.json'));
     expect(await buildSupervisorBundle(join(folder, 'bundles'))).toEqual(bundle);
+    // Of another checkout on this machine, whose files are as they were.
+    const record = { folder: '0'.repeat(32), loader: 'lib/ld-linux.so', inputs: {} };
+    mkdirSync(join(folder, 'bundles', record.folder));
+    writeFileSync(join(folder, 'bundles/inputs.json'), JSON.stringify(record));
+    expect(await buildSupervisorBundle(join(folder, 'bundles'))).toEqual(bundle);
     expect((await stat(bundle.folder)).mtimeMs).toBe(before.mtimeMs);
     expect(readdirSync(join(folder, 'bundles')).filter((name) => name.startsWith('.'))).toEqual([]);
+  });
+
+  it('stays while it is named, and goes when it is not', async () => {
+    const parent = join(folder, 'kept');
+    const { folder: made } = await buildSupervisorBundle(parent);
+    for (const name of ['1'.repeat(32), '2'.repeat(32), `.going-${'3'.repeat(32)}`])
+      mkdirSync(join(parent, name));
+    await keepBundles(parent, [basename(made), '1'.repeat(32)]);
+    expect(readdirSync(parent).sort()).toEqual([basename(made), '1'.repeat(32), 'inputs.json'].sort());
   });
 
   for (const [name, build] of Object.entries(images)) {

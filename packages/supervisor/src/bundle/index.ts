@@ -172,6 +172,8 @@ async function unchanged(parent: string, recordPath: string): Promise<Recorded |
   try {
     const recorded = JSON.parse(await readFile(recordPath, 'utf8')) as Recorded;
     const now = await identities(Object.keys(recorded.inputs));
+    // Another checkout wrote the record, and what that is made of says nothing about this one.
+    if (!builderFiles().every((path) => path in recorded.inputs)) return undefined;
     const same = Object.entries(recorded.inputs).every(([path, identity]) => now[path] === identity);
     return same && (await exists(join(parent, recorded.folder))) ? recorded : undefined;
   } catch {
