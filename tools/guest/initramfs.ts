@@ -39,6 +39,7 @@ export function initramfs(startup: Startup): Buffer {
       data: readFileSync(file),
     })),
     { path: 'script', mode: programMode, data: Buffer.from(startup.script) },
+    { path: 'last', mode: programMode, data: Buffer.from(last(startup)) },
     { path: 'init', mode: programMode, data: Buffer.from(init(startup)) },
   ]);
 }
@@ -66,13 +67,21 @@ mount -t tmpfs -o mode=755 run /root/run
 mount -t tmpfs shm /root/dev/shm
 mount --bind /disk/tmp /root/var/tmp
 mount --bind /disk/tmp /root/tmp
-# The kernel asks for further modules from its first root.
-mkdir -p /lib/modules/${release} && mount --bind /shared${modulesFolder} /lib/modules/${release} || end 106
-echo /bin/modprobe >/proc/sys/kernel/modprobe
-cp /script /root/run/script
+mkdir -p /root/lib/modules/${release}
+mount --bind /shared${modulesFolder} /root/lib/modules/${release} || end 106
+ln -s /bin/busybox /root/run/modprobe && echo /run/modprobe >/proc/sys/kernel/modprobe
+cp /script /last /root/run/
 ip link set lo up
-chroot /root /bin/sh /run/script
-end $?
+# In a changed root alone the kernel refuses user namespaces.
+exec switch_root /root /bin/sh /run/last
+`;
+}
+
+function last({ endMark }: Startup): string {
+  return `sh /run/script
+echo "${endMark} $?"
+sync
+exec /bin/busybox poweroff -f
 `;
 }
 
