@@ -2,7 +2,7 @@ import { SyncResponseSchema } from '@atelier/api/atelier/runner_link';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { expect, it } from 'vitest';
 import { openLedger } from '../ledger.ts';
-import { ManualClock } from '../testing/manual-clock.ts';
+import { ManualClock } from '@atelier/api/testing';
 import { MemoryDisk } from '../testing/memory-storage.ts';
 import { createOutbox } from './outbox.ts';
 import { createPlaneLink, defaultPlaneLinkSettings } from './plane-link.ts';

@@ -21,8 +21,8 @@ import { copyOf } from './copy.ts';
 import { listRecords } from './list.ts';
 import { MemoryDatabase, type MemoryRecord } from './memory-database.ts';
 
-/** Opens a store on a database in memory. */
-export function openMemoryStore(database: MemoryDatabase): Store {
+/** Opens a store on a database in memory, a new one unless it is given. */
+export function openMemoryStore(database = new MemoryDatabase()): Store {
   return new MemoryStore(database);
 }
 

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it, vi } from 'vitest';
 import type { Machine } from '../machine.ts';
+import { systemMachine } from '../system.ts';
 import { startChild, type ChildExit } from './child.ts';
 
 function block(until: () => boolean): void {
@@ -10,7 +11,8 @@ function block(until: () => boolean): void {
 const hasEnded = (pid: number): boolean => / [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
 
 /** A machine on which every timer is due before anything more is read, as after a long stall. */
-const stalled = {
+const stalled: Machine = {
+  ...systemMachine(import.meta.filename),
   clock: {
     nowMs: () => performance.now(),
     timer(_ms, callback) {
@@ -20,7 +22,7 @@ const stalled = {
       return { cancel: () => clearTimeout(timer) };
     },
   },
-} as Pick<Machine, 'clock'> as Machine;
+};
 
 function start(script: string, onOutput: (text: string) => void) {
   const seen: { exit?: ChildExit; text: string } = { text: '' };
