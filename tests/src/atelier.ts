@@ -7,7 +7,7 @@ import { EnvironmentSchema, type Environment } from '@atelier/api/gitpod/environ
 import { findLeftovers } from '@atelier/driver-oci';
 import { createClient, type AtelierClient } from '@atelier/sdk';
 import { fromJsonString } from '@bufbuild/protobuf';
-import { afterAll, beforeAll, describe, expect } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { programs, whyNotHere } from './machine.ts';
 import type { Build } from './previous-build.ts';
 
@@ -168,9 +168,13 @@ export class Atelier {
 }
 
 /** A group of tests on a home of its own; left out with the reason where environments cannot run. */
-export function describeAtelier(name: string, tests: (atelier: () => Atelier) => void): void {
-  const why = whyNotHere();
-  describe.skipIf(why !== undefined)(why === undefined ? name : `${name} (left out: ${why})`, () => {
+export function describeAtelier(
+  name: string,
+  tests: (atelier: () => Atelier) => void,
+  why: string | undefined = whyNotHere(),
+): void {
+  if (why !== undefined) return it(name, ({ skip }) => skip(why));
+  describe(name, () => {
     let atelier: Atelier;
     beforeAll(async () => {
       atelier = new Atelier(name.split(' ')[0] ?? 'test');

@@ -131,11 +131,13 @@ const input = (text: string, end = false) =>
 
 describe('an environment behind the gateway', () => {
   it.each([{}, { http1: true }, { grpc: true }])(
-    'answers a call (%o), which counts as work',
+    'answers a call (%o), which counts as work unless it only looks',
     async (options) => {
       const client = createClient(ProcessService, await transportTo(id, undefined, options));
       const { processes } = await client.listProcesses({});
       expect(processes).toMatchObject([{ processId: 'one', pid: 42 }]);
+      expect(markActive).not.toHaveBeenCalled();
+      await expect(client.signalProcess({ processId: 'two' })).rejects.toMatchObject({ code: Code.NotFound });
       expect(markActive).toHaveBeenCalledWith(id);
     },
   );

@@ -6,13 +6,13 @@
  * prints everything up to its first violation; `--scenario <file>` does so for a scenario.
  */
 import { readFileSync } from 'node:fs';
-import { performance } from 'node:perf_hooks';
 import { parseArgs } from 'node:util';
 import { simulateMany, workersDefault } from './pool.ts';
 import { simulate, type RunOptions, type RunReport } from './run.ts';
 import { readScenario, replayOf, writeScenario } from './scenario.ts';
 import { shrink } from './shrink.ts';
 import { summaryOf, violationText } from './summary.ts';
+import { stopwatch } from './system.ts';
 
 const shrinkRunsMax = 200;
 
@@ -37,7 +37,7 @@ const runs: RunOptions[] =
       }))
     : [replayOf(readScenario(readFileSync(values.scenario, 'utf8')))];
 
-const startedMs = performance.now();
+const secondsSince = stopwatch();
 const reports: RunReport[] = [];
 const take = (report: RunReport): void => {
   reports.push(report);
@@ -49,7 +49,7 @@ if (values.trace || values.scenario !== undefined) {
 } else await simulateMany(runs, Number(values.workers), take);
 
 reports.sort((one, other) => one.seed - other.seed);
-console.log(summaryOf(reports, (performance.now() - startedMs) / 1000));
+console.log(summaryOf(reports, secondsSince()));
 const broken = reports.find(({ violations }) => violations.length > 0);
 if (broken !== undefined) {
   process.exitCode = 1;

@@ -2,9 +2,9 @@
  * What must be true of every world, whatever went wrong in it. This file is reviewed like the API: a defect
  * that no rule here can see is a defect that the simulation cannot find.
  *
- * Two kinds of rules. *Safety* (here) holds at every moment, also in the middle of a crash. *Liveness* (`liveness.ts`) holds after a
- * stretch of time in which nothing hindered the runner and the plane: the time in which one of them was
- * down or apart from the other does not count.
+ * Three kinds of rules. *Safety* (here) holds at every moment, also in the middle of a crash. *Liveness*
+ * (`liveness.ts`) holds after a stretch of time in which nothing hindered the runner and the plane: the time in
+ * which one of them was down or apart from the other does not count. *Rest* (`rest.ts`) holds at the end.
  *
  * The rules read the machine, the store and the runner's disk as they are, never what a process believes.
  */

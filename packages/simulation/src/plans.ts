@@ -31,8 +31,9 @@ export const planStates: readonly string[] = [
   'settled',
 ];
 
-/** Counts plans. */
+/** Counts of what plans decided, over all environments of a run. */
 export class PlanCounts {
+  /** How often each state was met. */
   readonly counts: Record<string, number> = Object.fromEntries(planStates.map((state) => [state, 0]));
 
   /** Counts what one plan decided. */

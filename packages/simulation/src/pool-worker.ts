@@ -6,6 +6,5 @@ import { simulate, type RunOptions } from './run.ts';
 Error.stackTraceLimit = 0;
 
 parentPort?.on('message', (run: RunOptions) => {
-  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
-  void simulate(run).then((report) => parentPort?.postMessage(report));
+  void simulate(run).then((report) => parentPort?.postMessage(report, []));
 });

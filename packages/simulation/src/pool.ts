@@ -51,7 +51,6 @@ function reportOf(worker: Worker, run: RunOptions): Promise<RunReport> {
     };
     worker.on('message', onMessage);
     worker.on('error', onError);
-    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
-    worker.postMessage(run);
+    worker.postMessage(run, []);
   });
 }

@@ -57,7 +57,10 @@ export interface RunReport {
   readonly digest: string;
 }
 
-const hourMs = 60 * 60_000;
+const minuteMs = 60_000;
+const hourMs = 60 * minuteMs;
+/** Passes of one environment: its steps, their progress and retries are a tenth of it. */
+const passesPerMinuteMax = 1000;
 /** After the last fault everything has to come to rest within this time. */
 const calmMs = 1.5 * hourMs;
 
@@ -77,6 +80,9 @@ class Run {
   readonly #watch: Watch;
   readonly #plans = new PlanCounts();
   #passes = 0;
+  /** Passes of each environment in the present minute. */
+  #minute = 0;
+  readonly #passesInMinute = new Map<string, number>();
 
   constructor(options: RunOptions) {
     this.#options = options;
@@ -153,6 +159,7 @@ class Run {
       defect: this.#options.defect,
       onOutcome: ({ key, outcome }: PassOutcome) => {
         this.#passes += 1;
+        this.#countPass(key);
         const why =
           outcome.kind === 'retry' ? String(outcome.error) : outcome.kind === 'failed' ? outcome.reason : '';
         this.#world.detail(`pass ${key} ${outcome.kind} ${why}`);
@@ -164,6 +171,16 @@ class Run {
         }
       },
     });
+  }
+
+  /** A loop that never pauses burns its machine and finds nothing: that is a rule as well. */
+  #countPass(key: string): void {
+    const minute = Math.floor(this.#world.clock.awakeForMs() / minuteMs);
+    if (minute !== this.#minute) this.#passesInMinute.clear();
+    this.#minute = minute;
+    const count = (this.#passesInMinute.get(key) ?? 0) + 1;
+    this.#passesInMinute.set(key, count);
+    if (count === passesPerMinuteMax) this.#watch.found('passes have pauses', key, `${count} in a minute`);
   }
 
   /** Asks the oracles; true when the run is over. */

@@ -4,7 +4,7 @@ import { simulate, type RunReport } from './run.ts';
 import { totals } from './summary.ts';
 import { calmWorld, faultKinds, roughWorld } from './world/faults.ts';
 
-const size = { environments: 3, hours: 2 };
+const size = { environments: 4, hours: 3 };
 const fixedSeeds = [1, 2, 3, 4];
 /** Seeds until a planted defect must have shown. */
 const seedsMax = 6;

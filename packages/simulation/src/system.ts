@@ -1,4 +1,4 @@
-/** The one place of the simulation that waits for the real machine: for its own promises, never for time. */
+/** The one place of the simulation that knows the real machine: its promises, and how long it took. */
 
 /** Turns between two visits of the event loop, where messages of other threads and of a test runner arrive. */
 const turnsMax = 4096;
@@ -14,4 +14,10 @@ export function drained(): Promise<void> {
     if (turns === 0) setImmediate(resolve);
     else process.nextTick(resolve);
   });
+}
+
+/** Starts now; gives the seconds since then whenever it is asked. */
+export function stopwatch(): () => number {
+  const startedMs = performance.now();
+  return () => (performance.now() - startedMs) / 1000;
 }
