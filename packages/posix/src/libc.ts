@@ -40,5 +40,7 @@ export const closeOnExec = 0o2000000;
 export const spawnFlags = { defaultSignals: 0x4, signalMask: 0x8, ownSession: 0x80 };
 /** WNOHANG: waitpid answers at once, with 0 for a process that still runs. */
 export const withoutWaiting = 1;
+/** EINVAL: the answer to a text that is no text of C. */
+export const invalidArgument = 22;
 /** ENOEXEC: the answer to an executable file of no format that the kernel knows. */
 export const noFormat = 8;

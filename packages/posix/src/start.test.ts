@@ -69,6 +69,16 @@ describe('a started process', () => {
     expect(start({ ...missing, program: '/etc/passwd' })).toEqual({ errno: 13 });
   });
 
+  it.each<Partial<ProcessStart>>([
+    { program: '/usr/bin/env\0x' },
+    { words: ['a\0b'] },
+    { variables: { A: 'a\0b' } },
+    { folder: '/\0tmp' },
+  ])('is refused when a text would be cut at a NUL: %j', (part) => {
+    const whole = { program: '/usr/bin/env', words: [], variables: {}, folder: '/' };
+    expect(start({ ...whole, ...part })).toEqual({ errno: 22 });
+  });
+
   it('is run by the shell when it is a script that names none', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'atelier-posix-'));
     const script = join(folder, 'script');

@@ -5,7 +5,15 @@
  */
 import { closeSync } from 'node:fs';
 import { Socket } from 'node:net';
-import { closeOnExec, loadLibc, noFormat, spawnFlags, structureBytes, withoutWaiting } from './libc.ts';
+import {
+  closeOnExec,
+  invalidArgument,
+  loadLibc,
+  noFormat,
+  spawnFlags,
+  structureBytes,
+  withoutWaiting,
+} from './libc.ts';
 import type { Koffi, Libc } from './libc.ts';
 
 /** What is started, with what, where. */
@@ -58,6 +66,8 @@ export function makeStarter(koffi: Koffi): Starter {
   const libc = loadLibc(koffi);
   const children = new Children(libc);
   return (start) => {
+    // In C it ends the text: the program would be given another one than was meant.
+    if (textsOf(start).some((text) => text.includes('\0'))) return { errno: invalidArgument };
     const pipes = new Pipes(koffi, libc);
     try {
       // Never this process's own standard streams: what holds them could write to where this process writes.
@@ -73,6 +83,10 @@ export function makeStarter(koffi: Koffi): Starter {
       pipes.close();
     }
   };
+}
+
+function textsOf({ program, words, variables, folder }: ProcessStart): string[] {
+  return [program, folder, ...words, ...Object.entries(variables).flat()];
 }
 
 /** The pipes of one start. */
