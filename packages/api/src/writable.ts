@@ -1,4 +1,4 @@
-/** What can come over the wire and cannot be written down. */
+/** What cannot be written down or sent on. */
 import { toJson, type DescMessage, type MessageShape } from '@bufbuild/protobuf';
 
 /**
@@ -15,4 +15,10 @@ export function whyUnwritable<Schema extends DescMessage>(
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
+}
+
+/** What a text has in it that no program takes as an argument and no message as a text; undefined when nothing. */
+export function whyUnsendable(text: string): string | undefined {
+  if (text.includes('\0')) return 'the character NUL';
+  return text.isWellFormed() ? undefined : 'half of a surrogate pair';
 }

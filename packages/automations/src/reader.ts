@@ -1,5 +1,5 @@
 /** Reads checked values out of a YAML text; every complaint names the place in the text. */
-import { AtelierError } from '@atelier/api';
+import { AtelierError, whyUnsendable } from '@atelier/api';
 import {
   LineCounter,
   isAlias,
@@ -124,12 +124,11 @@ export class Reader {
     });
   }
 
-  /** What no program takes as an argument and no message as a text. */
   #refuseUnsendable(): void {
     visit(this.#document, {
       Scalar: (_key, { value, range }) => {
-        if (typeof value !== 'string' || (value.isWellFormed() && !value.includes('\0'))) return;
-        const what = value.includes('\0') ? 'the character NUL' : 'half of a surrogate pair';
+        const what = typeof value === 'string' ? whyUnsendable(value) : undefined;
+        if (what === undefined) return;
         throw this.errorAt(
           range?.[0] ?? 0,
           `this text has ${what} in it, which no program takes. Remove it.`,

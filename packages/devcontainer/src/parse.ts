@@ -1,5 +1,5 @@
 /** From the text of a devcontainer.json (JSON with comments) to a checked configuration. */
-import { AtelierError } from '@atelier/api';
+import { AtelierError, whyUnsendable } from '@atelier/api';
 import {
   createScanner,
   getNodeValue,
@@ -137,13 +137,12 @@ function parseRoot(text: string, path: string): Node {
   return root;
 }
 
-/** What is written as an escape may be what no program takes as an argument and no message as a text. */
+/** An escape may stand for what cannot be sent on. */
 function refuseUnsendable(node: Node, text: string, path: string): void {
   for (const child of node.children ?? []) refuseUnsendable(child, text, path);
   if (node.type !== 'string') return;
-  const value = getNodeValue(node) as string;
-  if (value.isWellFormed() && !value.includes('\0')) return;
-  const what = value.includes('\0') ? 'the character NUL' : 'half of a surrogate pair';
+  const what = whyUnsendable(getNodeValue(node) as string);
+  if (what === undefined) return;
   throw located(text, path, node.offset, `this text has ${what} in it, which no program takes. Remove it.`);
 }
 
