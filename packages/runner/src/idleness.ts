@@ -4,10 +4,10 @@ import {
   ActivityKind,
   type ActivityEntry,
 } from '@atelier/api/atelier/environment_detail';
-import { planTimeout, type EnvironmentPlan, type EnvironmentRecord } from '@atelier/reconcile';
+import { happenedAt, planTimeout, type EnvironmentPlan, type EnvironmentRecord } from '@atelier/reconcile';
 import type { DesiredEnvironment } from '@atelier/api/atelier/runner_link';
 import { create } from '@bufbuild/protobuf';
-import { durationMs, timestampFromMs } from '@bufbuild/protobuf/wkt';
+import { durationMs } from '@bufbuild/protobuf/wkt';
 import type { EnvironmentMemory } from './environment.ts';
 import type { Observation } from './observation.ts';
 
@@ -92,16 +92,12 @@ function activityInside({ view }: Observation): readonly ActivityEntry[] | undef
 function seenOutside({ environment }: DesiredEnvironment, memory: EnvironmentMemory): ActivityEntry[] {
   const entries: ActivityEntry[] = [];
   const { lastActiveMs, cpu } = memory;
-  if (lastActiveMs > 0) entries.push(happened(ActivityKind.CLIENT, lastActiveMs));
-  if (cpu.busyAtMs !== undefined) entries.push(happened(ActivityKind.CPU, cpu.busyAtMs));
+  if (lastActiveMs > 0) entries.push(happenedAt(ActivityKind.CLIENT, lastActiveMs));
+  if (cpu.busyAtMs !== undefined) entries.push(happenedAt(ActivityKind.CPU, cpu.busyAtMs));
   const { source = '', timestamp } = environment?.status?.activitySignal ?? {};
   const isOwn = Object.values<string>(ownSignalSources).includes(source);
   if (timestamp !== undefined && !isOwn) {
     entries.push(create(ActivityEntrySchema, { kind: ActivityKind.MARK, name: source, lastAt: timestamp }));
   }
   return entries;
-}
-
-function happened(kind: ActivityKind, atMs: number): ActivityEntry {
-  return create(ActivityEntrySchema, { kind, lastAt: timestampFromMs(atMs) });
 }

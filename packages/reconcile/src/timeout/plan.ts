@@ -73,9 +73,9 @@ export function planTimeout(facts: TimeoutFacts): TimeoutPlan {
 /** What has a time, the latest first; nothing is later than now, whatever a clock inside says. */
 function momentsOf(facts: TimeoutFacts): { readonly entry: ActivityEntry; readonly atMs: number }[] {
   const { activity, startedAtMs, workSeenAtMs, nowMs } = facts;
-  const own = [moment(ActivityKind.START, startedAtMs)];
+  const own = [happenedAt(ActivityKind.START, startedAtMs)];
   const worksNow = activity.some(({ lastAt }) => lastAt === undefined);
-  if (workSeenAtMs !== undefined && !worksNow) own.push(moment(ActivityKind.ENDED_WORK, workSeenAtMs));
+  if (workSeenAtMs !== undefined && !worksNow) own.push(happenedAt(ActivityKind.ENDED_WORK, workSeenAtMs));
   return [...activity, ...own]
     .flatMap((entry) => (entry.lastAt === undefined ? [] : [{ entry, atMs: timestampMs(entry.lastAt) }]))
     .map(({ entry, atMs }) =>
@@ -84,6 +84,7 @@ function momentsOf(facts: TimeoutFacts): { readonly entry: ActivityEntry; readon
     .sort((one, other) => other.atMs - one.atMs);
 }
 
-function moment(kind: ActivityKind, atMs: number): ActivityEntry {
+/** An entry for something that happened and has no name. */
+export function happenedAt(kind: ActivityKind, atMs: number): ActivityEntry {
   return create(ActivityEntrySchema, { kind, lastAt: timestampFromMs(atMs) });
 }
