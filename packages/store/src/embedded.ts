@@ -111,15 +111,14 @@ class KeptServer implements EmbeddedPostgres {
 async function bringUp({ binaries, user, folders }: Installation, clock: Clock): Promise<number> {
   const url = urlOf(folders);
   const deadlineMs = clock.nowMs() + startTimeoutMs;
-  for (let adopted = false; ; adopted = false) {
+  for (;;) {
     const found = await findServer(folders.data, clock);
-    adopted = found !== undefined;
     const pid = found ?? (await spawnServer(binaries.postgres, user, folders));
     // Whoever answers is the server: ours, or one that was started in the same moment.
     if (await becomesReady(url, pid, clock, deadlineMs))
       return (await findServer(folders.data, clock)) ?? pid;
     // An adopted server may have been on its way out, and ours gives way to one that holds the data already.
-    const another = adopted || (await findServer(folders.data, clock)) !== undefined;
+    const another = found !== undefined || (await findServer(folders.data, clock)) !== undefined;
     const error = await didNotComeUp(folders);
     if (clock.nowMs() >= deadlineMs || !(another || isHeldByTheDead(error))) throw error;
     await sleep(clock, pollMs);

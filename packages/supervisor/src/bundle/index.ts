@@ -88,14 +88,14 @@ export async function buildSupervisorBundle(targetParentFolder: string): Promise
  */
 export async function keepBundles(targetParentFolder: string, names: readonly string[]): Promise<void> {
   for (const name of await readdir(targetParentFolder)) {
-    const isBundle = contentNamePattern.test(name) && !names.includes(name);
-    const going = join(targetParentFolder, `${goingPrefix}${name}`);
-    // Under another name first: half a bundle under its own would be taken for a whole one.
-    if (isBundle) await rename(join(targetParentFolder, name), going);
-    if (isBundle) await rm(going, { recursive: true, force: true });
-    else if (name.startsWith(goingPrefix)) {
-      await rm(join(targetParentFolder, name), { recursive: true, force: true });
+    let going = name;
+    if (contentNamePattern.test(name) && !names.includes(name)) {
+      // Under another name first: half a bundle under its own would be taken for a whole one.
+      going = `${goingPrefix}${name}`;
+      await rename(join(targetParentFolder, name), join(targetParentFolder, going));
     }
+    if (!going.startsWith(goingPrefix)) continue;
+    await rm(join(targetParentFolder, going), { recursive: true, force: true });
   }
 }
 
