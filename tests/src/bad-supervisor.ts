@@ -77,7 +77,7 @@ function answer(stream, headers) {
 
 writeFileSync('/tmp/posing', '');
 process.kill(supervisorPid, 'SIGSTOP');
-const socket = connect(process.env.ATELIER_SOCKET ?? '/run/atelier-link/supervisor.sock');
+const socket = connect('/run/atelier-link/supervisor.sock');
 socket.on('error', () => {});
 socket.on('close', () => {
   process.kill(supervisorPid, 'SIGCONT');

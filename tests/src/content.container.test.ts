@@ -181,7 +181,10 @@ describeAtelier('content of an environment', (atelier) => {
       )
       .toMatch(/git.example.invalid/);
     expect(
-      execFileSync('ps', ['axww', '-o', 'args'], { encoding: 'utf8' }).replaceAll(/^.*main\.m?[jt]s up .*$/gm, ''),
+      execFileSync('ps', ['axww', '-o', 'args'], { encoding: 'utf8' }).replaceAll(
+        /^.*main\.m?[jt]s up .*$/gm,
+        '',
+      ),
     ).not.toContain(secret);
     for (const arguments_ of [
       ['status', 'project'],

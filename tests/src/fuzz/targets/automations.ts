@@ -12,9 +12,9 @@ import {
 } from '@atelier/api/gitpod/environment_automation';
 import { create, equals, fromBinary, fromJson, toBinary, toJson } from '@bufbuild/protobuf';
 import { corpusTexts } from '../corpus.ts';
-import { mutateText, type Grammar } from '../mutate.ts';
-import { ownCode, type Target } from '../target.ts';
-import { requireCleanPrototypes, requireSendable } from '../value.ts';
+import type { Grammar } from '../mutate.ts';
+import type { Target } from '../target.ts';
+import { textTarget } from '../text-target.ts';
 
 const own = ['.gitpod/automations.yaml', 'examples/guestbook/.gitpod/automations.yaml'];
 const whole = `services:
@@ -103,29 +103,14 @@ const tokens = [
   'constructor: ',
 ] as [string, ...string[]];
 const grammar: Grammar = { texts: corpusTexts('automations', own), tokens, lengthMax: 129 * 1024 };
-const texts: [string, ...string[]] = [whole, ...grammar.texts, whole];
 
 /** The target. */
-export const automations: Target = {
-  make: (random) => mutateText(random, { ...grammar, texts }),
-  open: async () => ({
-    run(input) {
-      try {
-        const { file, warnings } = parseAutomationsFile(input as string, 'automations.yaml');
-        requireSendable(warnings);
-        requireSendable(file);
-        requireSame(file);
-        planAll(file);
-        return 'ok';
-      } catch (error) {
-        return ownCode(error);
-      } finally {
-        requireCleanPrototypes();
-      }
-    },
-    close: async () => undefined,
-  }),
-};
+export const automations: Target = textTarget(grammar, whole, (text) => {
+  const { file, warnings } = parseAutomationsFile(text, 'automations.yaml');
+  requireSame(file);
+  planAll(file);
+  return [warnings, file];
+});
 
 function requireSame(file: AutomationsFile): void {
   const sent = fromBinary(AutomationsFileSchema, toBinary(AutomationsFileSchema, file));

@@ -12,9 +12,9 @@ import {
   type DevContainerConfiguration,
 } from '@atelier/devcontainer';
 import { corpusTexts } from '../corpus.ts';
-import { mutateText, type Grammar } from '../mutate.ts';
-import { ownCode, type Target } from '../target.ts';
-import { requireCleanPrototypes, requireSendable } from '../value.ts';
+import type { Grammar } from '../mutate.ts';
+import type { Target } from '../target.ts';
+import { textTarget } from '../text-target.ts';
 
 const own = ['.devcontainer/devcontainer.json', 'examples/guestbook/.devcontainer/devcontainer.json'];
 const whole = `{
@@ -71,30 +71,15 @@ const tokens = [
   '"mounts":[',
 ] as [string, ...string[]];
 const grammar: Grammar = { texts: corpusTexts('devcontainer', own), tokens, lengthMax: 513 * 1024 };
-const texts: [string, ...string[]] = [whole, ...grammar.texts, whole];
 
 const path = '.devcontainer/devcontainer.json';
 const folder = '/workspaces/app';
 
 /** The target. */
-export const devcontainer: Target = {
-  make: (random) => mutateText(random, { ...grammar, texts }),
-  open: async () => ({
-    run(input) {
-      try {
-        const { configuration, warnings } = parseConfiguration(input as string, path);
-        requireSendable(warnings);
-        requireSendable(planned(configuration));
-        return 'ok';
-      } catch (error) {
-        return ownCode(error);
-      } finally {
-        requireCleanPrototypes();
-      }
-    },
-    close: async () => undefined,
-  }),
-};
+export const devcontainer: Target = textTarget(grammar, whole, (text) => {
+  const { configuration, warnings } = parseConfiguration(text, path);
+  return [warnings, planned(configuration)];
+});
 
 function planned(written: DevContainerConfiguration): unknown {
   const first = substitute(written, { localWorkspaceFolder: folder, localEnv: { A: 'x' } });
