@@ -32,9 +32,9 @@ export interface CrunStart {
 }
 
 /**
- * Starts PID 1 of a bundle and gives which process it is. Its output goes to memory that counts as the instance's own: a file
- * of the host would be one that root inside can fill, and a descriptor that leads out. Errors: `internal` with the
- * end of that output.
+ * Starts PID 1 of a bundle and gives which process it is. Its output goes to memory that counts as the instance's
+ * own: a file of the host would be one that root inside can fill, and a descriptor that leads out. Errors:
+ * `internal` with the end of that output.
  */
 export async function crunStart(start: CrunStart): Promise<ProcessIdentity> {
   const pidFile = join(start.bundle, 'pid');

@@ -7,7 +7,8 @@ const minute = 60 * second;
 /**
  * The deadlines that hold unless a runner is configured otherwise, in milliseconds. The long ones are for
  * work that somebody else's network or code decides about; a shutdown has room for the two minutes that a
- * service may take to stop, and that of a deletion for the few seconds that end a process cleanly. The whole way to running has room for one long content, image and life cycle.
+ * service may take to stop, and that of a deletion for the few seconds that end a process cleanly. The whole
+ * way to running has room for one long content, image and life cycle.
  */
 export const defaultDeadlines: EnvironmentDeadlines = {
   steps: {

@@ -44,7 +44,8 @@ const changesMax = 32;
  * While it is up, only the loss of its supervisor can fail it; the rest is tried for ever.
  *
  * Stopped and deleted: shutdown until its deadline, which is shorter for a deletion also when it meets a stop
- * that goes on, then stop, then release; the latter two for ever, the overdue is in the reason. Nothing is released before the steps that were aborted have ended.
+ * that goes on, then stop, then release; the latter two for ever, the overdue is in the reason. Nothing is
+ * released before the steps that were aborted have ended.
  */
 export function planEnvironment(
   desired: EnvironmentDesired,
